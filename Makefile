@@ -1,0 +1,132 @@
+# A fresh machine needs a C compiler, make, and Python 3.10 or newer with its headers, venv and test package.
+# All else (cmake, ninja, Cython, the linters) comes from PyPI into .venv; everything built lies under build/.
+
+PYTHON ?= python3
+DEMO_DIR ?= build/demo
+# For pytest, which runs in tests/: make test-faults ARGS="unit -k sparse"
+ARGS ?=
+
+ROOT := $(CURDIR)
+BIN := $(ROOT)/.venv/bin
+# cmake, ninja, ctest and the linters of .venv, before those of the machine.
+export PATH := $(BIN):$(PATH)
+
+CORE := $(wildcard csrc/*.[ch] csrc/*.def csrc/engines/*.[ch] csrc/engines/*.def)
+SOURCES := pyproject.toml CMakeLists.txt README.md LICENSE $(CORE) \
+           $(wildcard fastcopy/*.py* fastcopy/*.pxd fastcopy/py.typed fastcopy/*/*.py)
+C_FILES := $(filter %.c %.h,$(CORE)) $(wildcard tests/c/*.[ch])
+PY_FILES := fastcopy tests tools bench
+
+# A build folder for each kind of build; pip and cmake find their earlier results in it.
+INSTALL := $(BIN)/python -m pip install -q --no-build-isolation --no-deps
+setting = --config-settings $(1)
+
+.PHONY: demo test test-full test-c test-faults test-release test-contract lint format sanitize \
+        sanitize-thread sanitize-c sanitize-python venv release faults clean
+
+demo: release
+	$(BIN)/python bench/demo.py $(DEMO_DIR)
+
+# ---- builds ----------------------------------------------------------------------------------------
+
+venv: .venv/.filled
+.venv/.filled: pyproject.toml tools/requirements.py
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python tools/requirements.py dev >.venv/requirements.txt
+	$(BIN)/python -m pip install -q cmake ninja -r .venv/requirements.txt
+	touch $@
+
+# What users get, in .venv.
+release: build/.release
+build/.release: $(SOURCES) .venv/.filled
+	$(INSTALL) --force-reinstall $(call setting,build-dir=build/cmake-release) .
+	touch $@
+
+# What most tests need, in a folder for PYTHONPATH: system calls can be made to fail.
+faults: build/.faults
+build/.faults: $(SOURCES) .venv/.filled
+	rm -rf build/faults
+	$(INSTALL) --target build/faults $(call setting,build-dir=build/cmake-faults) \
+	    $(call setting,cmake.define.FASTCOPY_FAULTS=ON) .
+	touch $@
+
+# The same under AddressSanitizer and UndefinedBehaviorSanitizer.
+build/.asan: $(SOURCES) .venv/.filled
+	rm -rf build/asan
+	$(INSTALL) --target build/asan $(call setting,build-dir=build/cmake-asan) \
+	    $(call setting,cmake.define.FASTCOPY_FAULTS=ON) \
+	    $(call setting,cmake.define.FASTCOPY_SANITIZE=address$(,)undefined) .
+	touch $@
+, := ,
+
+# $(call c-tests,folder,cmake options[,wrapper]): the core and its C tests, which need no Python.
+define c-tests
+	cmake -S . -B build/$(1) -G Ninja -DFASTCOPY_TESTS=ON $(2) >/dev/null
+	cmake --build build/$(1)
+	$(3) ctest --test-dir build/$(1) --output-on-failure --no-tests=error
+endef
+
+# ---- tests -----------------------------------------------------------------------------------------
+
+# In tests/, not in the root of the tree: there, `import fastcopy` would find the sources, without the extension.
+# $(call pytest,folder of the build)
+pytest = cd tests && PYTHONPATH=$(1) $(BIN)/pytest
+
+test: test-c test-faults test-release test-contract
+
+test-c: venv
+	$(call c-tests,c)
+
+test-faults: faults
+	$(call pytest,$(ROOT)/build/faults) $(ARGS)
+
+test-release: release
+	$(call pytest) -m release $(ARGS)
+
+# CPython's own suite over our functions, with every interpreter there is.
+test-contract: release
+	mkdir -p build/contract
+	$(BIN)/python tests/contract/every_interpreter.py build/contract
+
+# The whole product of engines, shapes, filesystems and faults, where `make test` walks a sample.
+test-full:
+	FASTCOPY_FULL=1 $(MAKE) test
+
+# ---- linters ---------------------------------------------------------------------------------------
+
+lint: venv
+	ruff check $(PY_FILES)
+	ruff format --check $(PY_FILES)
+	mypy
+	basedpyright
+	clang-format --dry-run -Werror $(C_FILES)
+	$(call strict,gcc)
+	if command -v clang >/dev/null; then $(call strict,clang); else echo 'no clang here: not tried'; fi
+
+strict = cmake -S . -B build/strict-$(1) -G Ninja -DCMAKE_C_COMPILER=$(1) -DFASTCOPY_TESTS=ON -DFASTCOPY_WERROR=ON \
+    >/dev/null && cmake --build build/strict-$(1)
+
+format: venv
+	ruff check --fix $(PY_FILES)
+	ruff format $(PY_FILES)
+	clang-format -i $(C_FILES)
+
+# ---- sanitizers ------------------------------------------------------------------------------------
+
+sanitize: sanitize-thread sanitize-c sanitize-python
+
+# Kernels that scatter the address space widely leave older versions of TSan no room for their shadow: setarch -R.
+sanitize-thread: venv
+	$(call c-tests,c-tsan,-DFASTCOPY_SANITIZE=thread,TSAN_OPTIONS=halt_on_error=1 setarch -R)
+
+sanitize-c: venv
+	$(call c-tests,c-asan,-DFASTCOPY_SANITIZE=address$(,)undefined)
+
+# The interpreter is not instrumented: the runtimes come in by LD_PRELOAD, and what it leaks at exit is not our affair.
+SANITIZER_LIBS = $(shell $(CC) -print-file-name=libasan.so):$(shell $(CC) -print-file-name=libubsan.so)
+sanitize-python: build/.asan
+	export LD_PRELOAD=$(SANITIZER_LIBS) PYTHONMALLOC=malloc FASTCOPY_SANITIZER=address \
+	    ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 && $(call pytest,$(ROOT)/build/asan) $(ARGS)
+
+clean:
+	rm -rf build .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

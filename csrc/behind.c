@@ -1,0 +1,99 @@
+/* behind.c: what a copy leaves in the page cache.
+ *
+ * With cache=drop, and with sync, each worker follows its own writes: a stretch that has grown to STRETCH
+ * is sent to the medium without waiting, and when the next one is full, the one before is waited for and
+ * dropped. So the device works while we copy, and no more than two stretches a worker stay behind. */
+#include "job.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+/* Long enough for large requests, short enough that a sync at the end finds little left to do. */
+#define STRETCH (8 * FC_MIB)
+
+static bool wants_drop(const struct fc_worker *w)
+{
+    return w->job->plan->drop_cache;
+}
+
+/* Which leaves had no page in the cache before we came: only what we brought in ourselves is dropped.
+ * Asked before the first byte, for reading ahead blurs it. */
+void fc_behind_look(struct fc_job *j)
+{
+    free(j->cold);
+    j->cold = calloc(j->leaf_count > 0 ? j->leaf_count : 1, sizeof *j->cold);
+    for (unsigned i = 0; j->cold != NULL && i < j->leaf_count; i++) {
+        uint64_t resident, dirty;
+        int rc =
+            fc_sys_residency(j->src, j->leaves[i].at, j->leaves[i].end - j->leaves[i].at, &resident, &dirty);
+        j->cold[i] = rc == 0 && resident == 0;
+    }
+}
+
+/* Data that the medium refused. Everything else that sync_file_range can say means that this filesystem
+ * has no such call, and the sync at the end does the work. It must not be ignored: the kernel tells a
+ * file's writeback error once. */
+static bool refused(int rc)
+{
+    return rc == -EIO || rc == -ENOSPC || rc == -EDQUOT;
+}
+
+int fc_behind_wait(struct fc_job *j, uint64_t at, uint64_t n)
+{
+    int rc = fc_sys_sync_file_range(
+        j->dst, at, n, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+    atomic_fetch_add(&j->flushes, 1);
+    return refused(rc) ? fc_fail(j, rc, FC_OP_sync_file_range, FC_AT_DESTINATION, at) : 0;
+}
+
+static int settle(struct fc_worker *w, struct fc_span *s)
+{
+    struct fc_job *j = w->job;
+    uint64_t n = s->end - s->at;
+    int rc = 0;
+    if (n > 0 && wants_drop(w)) {
+        rc = fc_behind_wait(j, s->at, n);
+        /* Advice: a filesystem may decline, and then the pages stay, which harms nobody's data. */
+        fc_sys_fadvise(j->dst, s->at, n, POSIX_FADV_DONTNEED);
+        if (w->drop_source)
+            fc_sys_fadvise(j->src, s->at, n, POSIX_FADV_DONTNEED);
+    }
+    *s = (struct fc_span){0, 0};
+    return rc;
+}
+
+static int send(struct fc_worker *w)
+{
+    struct fc_span *growing = &w->behind[0], *sent = &w->behind[1];
+    int rc = settle(w, sent);
+    *sent = *growing;
+    *growing = (struct fc_span){0, 0};
+    if (rc == 0 && sent->end > sent->at) {
+        rc = fc_sys_sync_file_range(w->job->dst, sent->at, sent->end - sent->at, SYNC_FILE_RANGE_WRITE);
+        rc = refused(rc) ? fc_fail(w->job, rc, FC_OP_sync_file_range, FC_AT_DESTINATION, sent->at) : 0;
+    }
+    return rc;
+}
+
+int fc_behind_wrote(struct fc_worker *w, uint64_t at, uint64_t n)
+{
+    struct fc_span *growing = &w->behind[0];
+    int rc = 0;
+    if (n == 0)
+        return 0;
+    if (growing->end != at) {
+        rc = send(w);
+        *growing = (struct fc_span){at, at};
+    }
+    growing->end = at + n;
+    if (rc == 0 && growing->end - growing->at >= STRETCH)
+        rc = send(w);
+    return rc;
+}
+
+void fc_behind_finish(struct fc_worker *w)
+{
+    if (send(w) == 0)
+        settle(w, &w->behind[1]);
+}

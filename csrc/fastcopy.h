@@ -1,0 +1,352 @@
+/* fastcopy.h: the one public header of the core: its types and its contracts.
+ *
+ * The layers, each knowing only those below it:
+ *
+ *     transfer   one file from open to publish             transfer.c publish.c metadata.c
+ *     job        carry out one plan between two descriptors  job.c small.c regions.c
+ *     plan       facts + options -> plan, no system call    plan.c
+ *     facts      what is true of both ends and the machine  facts.c
+ *     engines    the ways of moving bytes                   engines/
+ *     sys        every system call                          sys.c
+ *
+ * Conventions. A function that can fail returns 0 or -errno and, where it takes a struct fc_error,
+ * says there what was being done. Nothing here keeps state between calls: no globals that change, no
+ * threads that outlive the call. Every function may be called from any thread; two threads may not
+ * use one object at a time. Callbacks (struct fc_hooks) run on the calling thread alone.
+ */
+#ifndef FASTCOPY_H
+#define FASTCOPY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define FC_KIB UINT64_C(1024)
+#define FC_MIB (FC_KIB * 1024)
+#define FC_GIB (FC_MIB * 1024)
+
+/* ---- names ------------------------------------------------------------------------------------ */
+
+/* The engines, in the order of engines/engines.def. */
+enum fc_engine_id {
+    FC_ENGINE_NONE = -1, /* in options: choose for me; in errors and reports: no engine was at work */
+#define ENGINE(name) FC_ENGINE_##name,
+#include "engines/engines.def"
+#undef ENGINE
+    FC_ENGINE_COUNT
+};
+
+/* How a choice was reached: reasons.def. */
+enum fc_reason {
+#define REASON(name, text) FC_REASON_##name,
+#include "reasons.def"
+#undef REASON
+    FC_REASON_COUNT
+};
+
+/* The filesystems known by name: filesystems.def. */
+enum fc_fs_kind {
+#define FILESYSTEM(name, magic, flags) FC_FS_##name,
+#include "filesystems.def"
+#undef FILESYSTEM
+    FC_FS_COUNT
+};
+
+enum fc_fs_flags {
+    FC_FS_LOCAL = 1,        /* a kernel filesystem of this machine that keeps POSIX promises */
+    FC_FS_NETWORK = 2,      /* a server answers */
+    FC_FS_STREAMS = 4,      /* and likes several streams at once */
+    FC_FS_CLONES = 8,       /* may share extents between files (asked of the kernel where it can say) */
+    FC_FS_MEMORY = 16,      /* no medium behind it */
+    FC_FS_PSEUDO = 32,      /* sizes are not to be believed */
+    FC_FS_COW = 64,         /* a rewrite in place takes new blocks before it frees the old ones */
+    FC_FS_COMPRESSES = 128, /* free space says little about what fits */
+    FC_FS_FRAGILE = 256,    /* zero-copy calls were seen to lose data: plain read and write alone */
+};
+
+/* The conditions of ours that carry a stable code: errors.def. */
+enum fc_code {
+    FC_CODE_NONE,
+#define CODE(name, err) FC_##name,
+#include "errors.def"
+#undef CODE
+    FC_CODE_COUNT
+};
+
+/* The system calls of sys.c: sys.def. */
+enum fc_op {
+#define OP(name) FC_OP_##name,
+#include "sys.def"
+#undef OP
+    FC_OP_COUNT
+};
+
+const char *fc_engine_name(int engine);
+const char *fc_reason_name(int reason);
+const char *fc_reason_text(int reason);
+const char *fc_fs_name(int fs);
+unsigned fc_fs_flags(int fs); /* of the table; facts.c may know better of a mounted one */
+const char *fc_code_name(int code);
+int fc_code_errno(int code);
+const char *fc_op_name(int op);
+
+/* ---- options ---------------------------------------------------------------------------------- */
+
+enum fc_when { FC_WHEN_AUTO, FC_WHEN_ALWAYS, FC_WHEN_NEVER };
+enum fc_cache { FC_CACHE_AUTO, FC_CACHE_KEEP, FC_CACHE_DROP };
+enum fc_sync { FC_SYNC_NONE, FC_SYNC_DATA, FC_SYNC_FULL };
+enum fc_preserve {
+    FC_PRESERVE_MODE = 1,
+    FC_PRESERVE_TIMES = 2,
+    FC_PRESERVE_OWNER = 4,
+    FC_PRESERVE_XATTR = 8
+};
+
+/* What the user asked for. Zero of a number means "no wish"; split_depth says so with -1. */
+struct fc_options {
+    int engine; /* FC_ENGINE_NONE: auto; else a demand */
+    enum fc_when reflink;
+    enum fc_when sparse;
+    enum fc_cache cache;
+    enum fc_sync sync;
+
+    bool atomic;         /* unpublished file, then rename; else written in place */
+    bool keep_failed;    /* leave the unpublished file behind for diagnosis */
+    bool on_change_warn; /* a source that moved is a warning, not an error */
+    bool no_zero_copy;   /* auto leaves out clone and copy_range */
+    bool to_eof;         /* copy to the end that read finds, as shutil does, not to the size first seen */
+    unsigned preserve;   /* enum fc_preserve, what to keep */
+    unsigned required;   /* those of them that are an error when they cannot be kept */
+    unsigned workers;
+    unsigned batch_cpus; /* fc_batch_cpus(), asked where the environment is safe to read */
+    int split_depth;
+    uint64_t parallel_threshold;
+    uint64_t min_region;
+    uint64_t chunk;
+    uint64_t window;
+    unsigned flush_every;
+};
+
+void fc_options_init(struct fc_options *o);
+
+struct fc_tuning; /* with the plan, below */
+
+/* ---- facts ------------------------------------------------------------------------------------ */
+
+/* What makes a file "the one the plan saw". */
+struct fc_identity {
+    uint64_t dev, ino, size;
+    int64_t mtime_ns, ctime_ns;
+};
+
+struct fc_end_facts {
+    struct fc_identity id; /* of a destination that is not there yet: dev of its directory */
+    uint32_t mode, uid, gid;
+    uint64_t allocated;              /* bytes it owns on its medium */
+    int fs;                          /* enum fc_fs_kind */
+    unsigned fs_flags;               /* enum fc_fs_flags, after asking the kernel */
+    uint32_t dio_memory, dio_offset; /* O_DIRECT alignments, 0: not offered */
+    bool exists;
+    bool rotational;
+    uint64_t free_bytes; /* UINT64_MAX: not known */
+};
+
+struct fc_machine_facts {
+    unsigned cpus;             /* affinity and cgroup quota */
+    uint64_t memory_available; /* of the machine and of the cgroup, the smaller; 0: not known */
+    unsigned kernel;           /* 6.18 is 0x0612 */
+};
+
+struct fc_facts {
+    struct fc_end_facts src, dst;
+    struct fc_machine_facts machine;
+    bool looked_at_machine; /* small files are planned without */
+    int64_t resident;       /* bytes of the source in the page cache, -1: not known */
+    uint64_t dirty;         /* of those, not yet on the medium */
+    uint64_t data_bytes;    /* of the source, without its holes */
+};
+
+/* Look at two open ends. dst_fd is the file to be written, or the directory in which it will appear;
+ * the latter is said with dst_exists = false. Descriptors stay the caller's. */
+int fc_facts_collect(int src_fd, int dst_fd, bool dst_exists, const struct fc_options *o,
+                     const struct fc_tuning *t, struct fc_facts *f);
+/* Both ends in the filesystem of `path`, which need not be a directory: for capabilities. */
+int fc_facts_of_directory(int dir, const char *path, struct fc_facts *f);
+void fc_facts_machine(struct fc_machine_facts *m);
+
+/* What a batch system granted this job (SLURM, PBS, LSF, Grid Engine), 0: none did. Reads the
+ * environment, so nobody may be changing it meanwhile: the binding holds the GIL. */
+unsigned fc_batch_cpus(void);
+
+/* ---- plan ------------------------------------------------------------------------------------- */
+
+/* The numbers of the dispatcher: data, so that a calibration can replace them. tuning.c holds the
+ * built-in ones, each with the measurement behind it. */
+struct fc_tuning {
+    uint64_t small;              /* up to here: one call, no thread, no window */
+    uint64_t parallel_threshold; /* from here: regions */
+    uint64_t min_region;
+    uint64_t chunk;         /* buffered, local */
+    uint64_t chunk_network; /* buffered, at a network or unknown filesystem */
+    uint64_t chunk_direct;
+    uint64_t window;
+    unsigned flush_every;
+    unsigned max_workers;     /* of auto, on a local filesystem */
+    unsigned network_workers; /* of auto, where streams help */
+    unsigned direct_workers;  /* requests in flight */
+    unsigned split_depth;
+    unsigned pressure_percent; /* a cold source above this share of free memory is copied past the cache */
+};
+
+extern const struct fc_tuning fc_tuning_default;
+
+#define FC_LADDER_MAX 4
+
+/* A decision: plain, of fixed size, and complete. Nothing is decided after it but what the kernel
+ * refuses. */
+struct fc_plan {
+    int ladder[FC_LADDER_MAX];
+    unsigned rungs;
+    enum fc_reason reason;         /* of the ladder */
+    enum fc_reason workers_reason; /* of the count */
+    unsigned workers;
+    unsigned split_depth;
+    uint64_t min_region, chunk, window;
+    uint32_t align; /* of direct requests, at either end */
+    unsigned flush_every;
+    uint64_t size; /* as first seen; not believed where to_eof is set */
+    bool to_eof;   /* the end of the file is where read says */
+    enum fc_sync sync;
+
+    bool small;      /* one call */
+    bool has_holes;  /* walk data and holes */
+    bool find_zeros; /* turn blocks of zeros into holes */
+    bool preallocate;
+    bool keep_blocks; /* in place: write over, then cut to length */
+    bool drop_cache;  /* leave no pages behind that were not there before */
+    bool in_place;
+    struct fc_identity source;
+};
+
+struct fc_error {
+    int err;           /* errno, positive */
+    enum fc_code code; /* FC_CODE_NONE: the system's own refusal */
+    int op;            /* enum fc_op, or -1 */
+    int engine;        /* or FC_ENGINE_NONE */
+    uint64_t offset;
+    enum fc_at { FC_AT_BOTH, FC_AT_SOURCE, FC_AT_DESTINATION } at;
+    int cause;       /* what the kernel answered, where err is our own */
+    const char *why; /* a sentence of static storage, or NULL */
+};
+
+/* Pure. -EOPNOTSUPP: a named engine or a demanded clone cannot be had, and e->why says why.
+ * -ENOSPC: it would not fit. */
+int fc_plan_make(const struct fc_facts *f, const struct fc_options *o, const struct fc_tuning *t,
+                 struct fc_plan *p, struct fc_error *e);
+
+/* NULL: the engine can run between these ends; else the reason why not. Pure. */
+const char *fc_engine_refuses(int engine, const struct fc_facts *f);
+
+/* ---- running ---------------------------------------------------------------------------------- */
+
+struct fc_progress {
+    uint64_t bytes; /* that have reached the destination, holes counted in */
+    uint64_t total;
+    enum fc_phase { FC_PHASE_COPY, FC_PHASE_VERIFY, FC_PHASE_SYNC } phase;
+};
+
+/* Called on the calling thread about every interval_ms while a copy runs; anything but 0 cancels. */
+struct fc_hooks {
+    int (*conduct)(void *arg, const struct fc_progress *p);
+    void *arg;
+    unsigned interval_ms; /* 0: 50 */
+};
+
+struct fc_attempt {
+    int engine;
+    int err; /* why it was left, errno; 0: it finished */
+    uint64_t offset;
+};
+
+enum fc_warning {
+    FC_WARN_MODE = 1,
+    FC_WARN_TIMES = 2,
+    FC_WARN_OWNER = 4,
+    FC_WARN_XATTR = 8,
+    FC_WARN_CTIME = 16,   /* the source's ctime alone moved */
+    FC_WARN_CHANGED = 32, /* the source moved, and on_change=warn */
+    FC_WARN_SETID = 64,   /* set-id bits dropped, for the owner could not be kept */
+};
+
+struct fc_report {
+    uint64_t bytes;      /* length of the copy */
+    uint64_t written;    /* of it, bytes that were moved, not holes */
+    uint64_t elapsed_ns; /* of the whole transfer */
+    int engine;          /* that finished */
+    struct fc_attempt attempts[FC_LADDER_MAX];
+    unsigned attempt_count;
+    unsigned workers; /* threads that ran, 1: the caller itself */
+    uint64_t regions, windows, flushes;
+    uint64_t buffer_bytes; /* private memory of the workers, at its peak */
+    uint64_t mapped_bytes; /* mapped file pages, at their peak */
+    unsigned warnings;     /* enum fc_warning */
+    char kept_name[48];    /* keep_failed: the unpublished file that was left */
+    struct fc_error error;
+};
+
+/* Move the bytes of src_fd to dst_fd as the plan says. dst_fd is open for writing (for reading too,
+ * if the ladder holds `mapped`), not in append mode. On failure of a copy in place the destination is
+ * cut to the contiguous prefix written; an unpublished one is the caller's to remove.
+ * -ECANCELED: conduct said so. -EOWNERDEAD: we are the child of a fork inside conduct, and nothing was
+ * joined, closed or removed. */
+int fc_job_run(const struct fc_plan *p, int src_fd, int dst_fd, const struct fc_hooks *h,
+               struct fc_report *r);
+
+/* Force the copy to the medium as plan->sync says: written back window by window, so that conduct is
+ * heard in between, and then fdatasync or fsync. */
+int fc_job_sync(const struct fc_plan *p, int dst_fd, const struct fc_hooks *h, struct fc_report *r);
+
+/* Two open regular files, in place, of any size: facts, plan and job in one call (the shutil door).
+ * Neither descriptor is closed. */
+int fc_copy_fds(int src_fd, int dst_fd, const struct fc_options *o, const struct fc_tuning *t,
+                const struct fc_hooks *h, struct fc_plan *p, struct fc_report *r);
+
+/* One file by name. Directories are descriptors or AT_FDCWD. */
+struct fc_request {
+    int src_dir;
+    const char *src;
+    int dst_dir;
+    const char *dst;
+    bool follow; /* follow a symlink as source */
+};
+
+/* Decide, touching nothing. */
+int fc_transfer_plan(const struct fc_request *q, const struct fc_options *o, const struct fc_tuning *t,
+                     struct fc_facts *f, struct fc_plan *p, struct fc_error *e);
+
+/* Carry a plan out. The source must be the one that the plan saw (-ESTALE). */
+int fc_transfer_run(const struct fc_request *q, const struct fc_options *o, const struct fc_plan *p,
+                    const struct fc_hooks *h, struct fc_report *r);
+
+#ifdef FC_FAULTS
+/* ---- the test build's seam -------------------------------------------------------------------- */
+
+enum fc_fault_kind { FC_FAULT_ERRNO, FC_FAULT_SHORT, FC_FAULT_DELAY };
+
+struct fc_fault {
+    int op;       /* enum fc_op */
+    unsigned nth; /* 1: the next call of op */
+    bool for_ever;
+    enum fc_fault_kind kind;
+    long value; /* errno; bytes at most; microseconds */
+};
+
+/* Replace the script; n = 0 clears it. Not while a copy runs. */
+int fc_faults_set(const struct fc_fault *faults, unsigned n);
+/* How often op has been called since the script was set. */
+uint64_t fc_faults_calls(int op);
+/* How often fault i has struck. */
+uint64_t fc_faults_struck(unsigned i);
+#endif
+
+#endif

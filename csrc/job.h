@@ -1,0 +1,98 @@
+/* job.h: one running copy, as its parts see it: job.c, small.c, behind.c and the engines.
+ *
+ * The calling thread makes the job, is its conductor, and joins every worker before it ends. Workers
+ * touch their own struct fc_worker and leaf, the atomics, and what `lock` guards; they call no Python
+ * and take no other lock. A job of one worker runs it on the calling thread. */
+#ifndef FC_JOB_H
+#define FC_JOB_H
+
+#include "engines/engine.h"
+#include "sys.h"
+
+#include <stdatomic.h>
+
+struct fc_job {
+    const struct fc_plan *plan;
+    const struct fc_hooks *hooks;
+    struct fc_report *report;
+    int src, dst;
+    pid_t pid;
+    bool forked; /* conduct returned in a child: nothing may be joined, closed or removed */
+
+    /* What the destination was, and is to be. */
+    bool keep_blocks;
+    uint64_t old_size; /* of a destination in place */
+    uint64_t dst_size; /* as set by preparing it */
+
+    struct fc_span *leaves; /* leaf->at is moved by the worker that claimed it alone */
+    bool *cold;             /* per leaf, with drop_cache: none of it was resident */
+    unsigned leaf_count;
+    unsigned workers; /* that share the window; fewer may have started */
+    atomic_uint next_leaf;
+    atomic_uint rung;
+    atomic_bool stop;
+    _Atomic uint64_t done;      /* bytes at the destination, holes counted in */
+    _Atomic uint64_t written;   /* without them */
+    _Atomic uint64_t eof;       /* the lowest offset at which the source was seen to end */
+    _Atomic uint64_t tail_from; /* bytes from here on are left for the end: `direct` cannot write them */
+    _Atomic uint64_t flushes;
+    _Atomic uint64_t mapped, mapped_peak; /* bytes of file mapped now, and at most */
+
+    pthread_mutex_t lock; /* guards rc, report->error, report->attempts and running */
+    pthread_cond_t idle;  /* running fell to 0 */
+    unsigned running;
+    int rc; /* the first failure */
+};
+
+struct fc_worker {
+    struct fc_job *job;
+    pthread_t thread;
+    bool on_caller;     /* this worker is the calling thread, and conducts between its own calls */
+    uint64_t heard_ns;  /* when it last did */
+    unsigned char *buf; /* plan->chunk bytes, page-aligned */
+    size_t buf_size;
+    bool buf_direct;
+    int pass_errno;
+    uint64_t mapped_since_flush;
+    bool drop_source;         /* of the leaf at work: its pages were not there before */
+    struct fc_span behind[2]; /* stretches written: [0] growing, [1] on its way to the medium */
+};
+
+/* ---- for engines ------------------------------------------------------------------------------ */
+
+/* n bytes at offset at have arrived. 0, or -ECANCELED: stop. */
+int fc_tick(struct fc_worker *w, uint64_t at, uint64_t n);
+
+/* Note the job's failure, if it is the first, and stop the others. err is -errno; it is returned. */
+int fc_fail(struct fc_job *j, int err, enum fc_op op, enum fc_at at, uint64_t offset);
+
+/* Cannot go on at all with this engine; returns FC_PASS. */
+int fc_pass(struct fc_worker *w, int err);
+
+/* Write all of buf; on a failure *at tells how far it came. */
+int fc_write_all(struct fc_job *j, const unsigned char *buf, uint64_t *at, size_t n);
+/* The same, but blocks of FC_HOLE_BLOCK zeros become holes. */
+#define FC_HOLE_BLOCK 4096
+int fc_write_sparse(struct fc_job *j, const unsigned char *buf, uint64_t *at, size_t n);
+/* Make [at, end) of the destination read as zeros without writing them, where the filesystem can. */
+int fc_make_hole(struct fc_job *j, uint64_t at, uint64_t end);
+
+/* ---- between job.c and its helpers ------------------------------------------------------------ */
+
+/* Lower *to to at. */
+void fc_lower(_Atomic uint64_t *to, uint64_t at);
+
+void fc_error_set(struct fc_error *e, int err, enum fc_op op, enum fc_at at, int engine, uint64_t offset);
+int fc_conduct(struct fc_job *j, enum fc_phase phase, uint64_t done);
+
+/* small.c: a small file in one read and one write, on the calling thread. old_size is that of a
+ * destination in place, which is written over and then cut. */
+int fc_small_copy(int src, int dst, uint64_t size, uint64_t old_size, struct fc_report *r);
+
+/* behind.c: what a copy leaves in the page cache. */
+void fc_behind_look(struct fc_job *j);
+int fc_behind_wrote(struct fc_worker *w, uint64_t at, uint64_t n);
+void fc_behind_finish(struct fc_worker *w);
+int fc_behind_wait(struct fc_job *j, uint64_t at, uint64_t n); /* until it is written back */
+
+#endif

@@ -1,0 +1,63 @@
+/* small.c: a file that fits one buffer. Open files in, no thread, no window: for such files every call
+ * that is not a read or a write is overhead. */
+#include "job.h"
+
+#include <errno.h>
+
+static int fail(struct fc_report *r, int err, enum fc_op op, enum fc_at at, uint64_t offset)
+{
+    fc_error_set(&r->error, err, op, at, FC_ENGINE_buffered, offset);
+    return err;
+}
+
+/* Until read says that the file ends: it may hold more than `size` by now, or less. */
+static int stream(int src, int dst, unsigned char *buf, size_t n, uint64_t *at, struct fc_report *r)
+{
+    *at = 0;
+    for (;;) {
+        ssize_t got = fc_sys_pread(src, buf, n, *at);
+        if (got < 0)
+            return fail(r, (int)got, FC_OP_pread, FC_AT_SOURCE, *at);
+        if (got == 0)
+            return 0;
+        for (size_t done = 0; done < (size_t)got;) {
+            ssize_t put = fc_sys_pwrite(dst, buf + done, (size_t)got - done, *at);
+            if (put <= 0)
+                return fail(r, put == 0 ? -EIO : (int)put, FC_OP_pwrite, FC_AT_DESTINATION, *at);
+            done += (size_t)put;
+            *at += (uint64_t)put;
+        }
+    }
+}
+
+int fc_small_copy(int src, int dst, uint64_t size, uint64_t old_size, struct fc_report *r)
+{
+    /* One byte more than the size, so that one read both takes the file and could see it grow. */
+    size_t n = size < 4096 ? 4096 : (size_t)size + 1;
+    uint64_t at = 0;
+    void *buf;
+    int rc = fc_sys_memory(n, false, &buf);
+    if (rc != 0)
+        return fail(r, rc, FC_OP_memory, FC_AT_BOTH, 0);
+    rc = stream(src, dst, buf, n, &at, r);
+    if ((rc == -ENOSPC || rc == -EDQUOT) && old_size > 0 && fc_sys_ftruncate(dst, 0) == 0) {
+        old_size = 0; /* the old blocks may be just what was missing; see run_again_from_empty() */
+        rc = stream(src, dst, buf, n, &at, r);
+    }
+    fc_sys_memory_free(buf, n, false);
+    if (rc == 0 && (old_size > at || (at == 0 && old_size == 0))) {
+        rc = fc_sys_ftruncate(dst, at); /* to nothing, too: it moves the mtime as opening with O_TRUNC does */
+        if (rc != 0)
+            fail(r, rc, FC_OP_ftruncate, FC_AT_DESTINATION, at);
+    } else if (rc != 0 && at > 0) {
+        fc_sys_ftruncate(dst, at); /* leave the prefix; the first error is the one to tell */
+    }
+    r->bytes = r->written = at;
+    r->engine = FC_ENGINE_buffered;
+    r->workers = 1;
+    r->regions = r->windows = at > 0;
+    r->buffer_bytes = n;
+    if (rc == 0)
+        r->attempts[r->attempt_count++] = (struct fc_attempt){FC_ENGINE_buffered, 0, at};
+    return rc;
+}

@@ -1,0 +1,94 @@
+"""The binding: marshalling only. Each function converts, calls the core once without the GIL, converts back."""
+
+from collections.abc import Callable
+from os import PathLike
+from typing import Any, TypeAlias
+
+StrOrBytesPath: TypeAlias = str | bytes | PathLike[str] | PathLike[bytes]
+
+ENGINES: tuple[str, ...]  # in the order of engines.def
+CODES: dict[str, int]  # stable error code -> errno
+OPERATIONS: tuple[str, ...]  # the names of the system calls, in the order of sys.def
+HAS_FAULTS: bool  # the test build, whose system calls can be made to fail
+
+# Called on the calling thread about every 50 ms while a copy runs; what it raises ends the copy and comes out.
+Tick: TypeAlias = Callable[[int, int, str], object]  # bytes, total, phase: "copy" | "verify" | "sync"
+
+class Options:
+    """One `struct fc_options`: values were validated by fastcopy.options, here they are only stored.
+
+    None, or 0 of a number, means no wish; `split_depth=-1` means no wish.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: str | None = None,
+        reflink: str = "auto",
+        sparse: str = "auto",
+        cache: str = "auto",
+        sync: str = "none",
+        atomic: bool = True,
+        keep_failed: bool = False,
+        on_change: str = "error",
+        no_zero_copy: bool = False,
+        preserve: frozenset[str] = ...,
+        required: frozenset[str] = ...,  # of `preserve`, those that are an error when they cannot be kept
+        workers: int = 0,
+        split_depth: int = -1,
+        parallel_threshold: int = 0,
+        min_region: int = 0,
+        chunk: int = 0,
+        window: int = 0,
+        flush_every: int = 0,
+    ) -> None: ...
+
+class Plan:
+    """A decision (`struct fc_facts` + `struct fc_plan`). Holds no descriptor."""
+
+    src: StrOrBytesPath
+    dst: StrOrBytesPath
+
+    def facts(self) -> dict[str, Any]:
+        """src, dst (dicts: fs, size, dev, ino, mode, exists, rotational, free_bytes, dio_offset, flags ...),
+        machine (cpus, batch_cpus, memory_available, kernel), resident, dirty, data_bytes."""
+    def choice(self) -> dict[str, Any]:
+        """engine (first rung), ladder (tuple of names), reason, reason_text, workers, workers_reason,
+        workers_reason_text, split_depth, min_region, chunk, window, flush_every, size, small, has_holes,
+        find_zeros, preallocate, keep_blocks, drop_cache, in_place, to_eof."""
+    def run(self, tick: Tick | None = None) -> dict[str, Any]:
+        """Carry it out; returns the report: bytes, written, elapsed (seconds), engine, attempts
+        (tuple of (engine, errno, offset)), workers, regions, windows, flushes, buffer_bytes, mapped_bytes,
+        warnings (tuple of words: "mode", "times", "owner", "xattr", "ctime", "changed", "setid").
+        Raises what fastcopy.errors.from_core makes of a failure."""
+
+def plan(src: StrOrBytesPath, dst: StrOrBytesPath, options: Options) -> Plan:
+    """Look and decide; nothing is created or changed. Raises as run() does."""
+
+def capabilities(path: StrOrBytesPath) -> dict[str, str | None]:
+    """Engine -> None where it can run on the filesystem of `path`, else why not."""
+
+def copyfile(src: StrOrBytesPath, dst: StrOrBytesPath) -> bool:
+    """shutil.copyfile with follow_symlinks=True and nothing else asked, in one go: audit events, same-file and
+    FIFO checks, both opens, the copy. Raises exactly what shutil.copyfile raises, but for a destination that names
+    no file, which is IsADirectoryError. False, and nothing was done: not a copy between regular files."""
+
+def copy_fds(
+    src_fd: int, dst_fd: int, options: Options, tick: Tick | None, src: StrOrBytesPath, dst: StrOrBytesPath
+) -> dict[str, Any]:
+    """Copy between two open descriptors in place; the report as from Plan.run, plus "choice" (as Plan.choice).
+    The names are for the exceptions, which are shutil's: with a code only where a condition is our own."""
+
+def region_split(size: int, depth: int, min_region: int) -> list[tuple[int, int]]:
+    """The leaves of a file as (start, end), for the property tests."""
+
+def plan_from_facts(facts: dict[str, Any], options: Options) -> dict[str, Any]:
+    """The dispatcher on invented facts (same keys as Plan.facts, missing ones are zero); returns Plan.choice."""
+
+# Only where HAS_FAULTS:
+def faults_set(script: list[tuple[str, int, bool, str, int]]) -> None:
+    """Rules (operation, nth, for_ever, "errno" | "short" | "delay", value); [] clears.
+    value: errno; bytes at most; microseconds."""
+
+def faults_calls(operation: str) -> int: ...
+def faults_struck(index: int) -> int: ...

@@ -1,0 +1,490 @@
+# cython: language_level=3, binding=True, freethreading_compatible=True
+"""The binding: marshalling only. Each function converts, calls the core once without the GIL, converts back.
+
+The one exception is `copyfile`, which follows shutil step by step, for its audit events belong between the steps.
+"""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.object cimport PyObject
+from libc.errno cimport EISDIR, ENOENT
+from libc.stdlib cimport free
+from libc.string cimport memset
+from posix.fcntl cimport O_CREAT, O_RDONLY, O_TRUNC, O_WRONLY
+from posix.stat cimport S_ISREG, fstat, stat, struct_stat
+
+import errno as _errno
+import os
+
+from fastcopy.csrc cimport *
+
+from . import errors as _errors
+
+
+cdef extern from "errno.h" nogil:
+    int errno
+
+cdef extern from "fcntl.h" nogil:
+    int AT_FDCWD, O_CLOEXEC, O_PATH
+
+cdef extern from "Python.h":
+    int PySys_Audit(const char *event, const char *format, ...) except -1
+
+
+# ---- names ---------------------------------------------------------------------------------------------
+
+cdef str _text(const char *s):
+    return None if s is NULL else s.decode()
+
+cdef str _engine(int engine):
+    return _text(fc_engine_name(engine))
+
+ENGINES = tuple(_engine(i) for i in range(FC_ENGINE_COUNT))
+CODES = {_text(fc_code_name(i)): fc_code_errno(i) for i in range(1, FC_CODE_COUNT)}
+OPERATIONS = tuple(_text(fc_op_name(i)) for i in range(FC_OP_COUNT))
+HAS_FAULTS = bool(HAS_FAULTS_)
+
+# The words of the enums of fastcopy.h, in their order.
+cdef tuple _WHEN = ("auto", "always", "never")
+cdef tuple _CACHE = ("auto", "keep", "drop")
+cdef tuple _SYNC = ("none", "data", "full")
+cdef tuple _PHASES = ("copy", "verify", "sync")
+cdef tuple _AT = ("both", "source", "destination")
+cdef tuple _FAULTS = ("errno", "short", "delay")
+# And of those that are bits, from the lowest.
+cdef tuple _PRESERVE = ("mode", "times", "owner", "xattr")
+cdef tuple _WARNINGS = ("mode", "times", "owner", "xattr", "ctime", "changed", "setid")
+cdef tuple _FS_FLAGS = ("local", "network", "streams", "clones", "memory", "pseudo", "cow", "compresses", "fragile")
+
+cdef tuple _words(tuple names, unsigned bits):
+    return tuple(name for i, name in enumerate(names) if bits & (1 << i))
+
+cdef unsigned _bits(tuple names, words) except? 0xFFFF:
+    cdef unsigned bits = 0
+    for word in words:
+        if word in names:
+            bits |= 1u << <unsigned>names.index(word)
+    return bits
+
+
+# ---- options -------------------------------------------------------------------------------------------
+
+@cython.final
+@cython.freelist(8)
+cdef class Options:
+    cdef fc_options c
+
+    def __init__(
+        self,
+        *,
+        engine=None,
+        reflink="auto",
+        sparse="auto",
+        cache="auto",
+        sync="none",
+        bint atomic=True,
+        bint keep_failed=False,
+        on_change="error",
+        bint no_zero_copy=False,
+        preserve=frozenset(("mode", "times")),
+        required=frozenset(),
+        unsigned workers=0,
+        int split_depth=-1,
+        uint64_t parallel_threshold=0,
+        uint64_t min_region=0,
+        uint64_t chunk=0,
+        uint64_t window=0,
+        unsigned flush_every=0,
+    ):
+        cdef fc_options *c = &self.c
+        fc_options_init(c)
+        if engine is not None:
+            c.engine = ENGINES.index(engine)
+        c.reflink = _WHEN.index(reflink)
+        c.sparse = _WHEN.index(sparse)
+        c.cache = _CACHE.index(cache)
+        c.sync = _SYNC.index(sync)
+        c.atomic = atomic
+        c.keep_failed = keep_failed
+        c.on_change_warn = on_change == "warn"
+        c.no_zero_copy = no_zero_copy
+        c.preserve = _bits(_PRESERVE, preserve)
+        c.required = _bits(_PRESERVE, required)
+        c.workers = workers
+        c.split_depth = split_depth
+        c.parallel_threshold = parallel_threshold
+        c.min_region = min_region
+        c.chunk = chunk
+        c.window = window
+        c.flush_every = flush_every
+
+
+# ---- the conductor -------------------------------------------------------------------------------------
+
+@cython.final
+@cython.freelist(8)
+cdef class _Listener:
+    """What the core calls back into, on the calling thread: signals first, then the caller's tick."""
+
+    cdef object tick
+    cdef object error
+    cdef fc_hooks hooks
+
+    def __cinit__(self, tick):
+        self.tick = tick
+        self.hooks.conduct = _conduct
+        self.hooks.arg = <void *>self
+        # With nobody listening only Ctrl-C is waited for, and every call takes the GIL, for which a busy
+        # thread may make us wait 5 ms.
+        self.hooks.interval_ms = 100 if tick is None else 50
+
+    cdef int raise_if_failed(self) except -1:
+        if self.error is not None:
+            error, self.error = self.error, None
+            raise error
+        return 0
+
+
+cdef int _conduct(void *arg, const fc_progress *p) noexcept with gil:
+    cdef _Listener listener = <_Listener>arg
+    try:
+        PyErr_CheckSignals()
+        if listener.tick is not None:
+            listener.tick(p.bytes, p.total, _PHASES[p.phase])
+    except BaseException as error:  # it goes on in raise_if_failed, when the workers have been joined
+        listener.error = error
+        return 1
+    return 0
+
+
+# ---- failures ------------------------------------------------------------------------------------------
+
+cdef object _why(const fc_error *e):
+    if e.why is not NULL:
+        return _text(e.why)
+    if e.cause != 0:
+        return f"the kernel answered {_errno.errorcode.get(e.cause, e.cause)} ({os.strerror(e.cause)})"
+    return None
+
+cdef object _exception(const fc_error *e, src, dst, kept, bint as_shutil):
+    # What shutil would have met too is told as shutil tells it: without a code of ours.
+    code = None if as_shutil and e.op >= 0 else _text(fc_code_name(e.code))
+    return _errors.from_core(
+        e.err, code, _text(fc_op_name(e.op)), _engine(e.engine), e.offset, _AT[e.at], _why(e), src, dst, kept
+    )
+
+
+# ---- words for structures ------------------------------------------------------------------------------
+
+cdef dict _end_facts(const fc_end_facts *e):
+    return {
+        "fs": _text(fc_fs_name(e.fs)),
+        "flags": _words(_FS_FLAGS, e.fs_flags),
+        "dev": e.id.dev,
+        "ino": e.id.ino,
+        "size": e.id.size,
+        "mtime_ns": e.id.mtime_ns,
+        "ctime_ns": e.id.ctime_ns,
+        "mode": e.mode,
+        "uid": e.uid,
+        "gid": e.gid,
+        "allocated": e.allocated,
+        "dio_memory": e.dio_memory,
+        "dio_offset": e.dio_offset,
+        "exists": bool(e.exists),
+        "rotational": bool(e.rotational),
+        "free_bytes": None if e.free_bytes == <uint64_t>-1 else e.free_bytes,
+    }
+
+cdef dict _facts(const fc_facts *f, unsigned batch_cpus):
+    return {
+        "src": _end_facts(&f.src),
+        "dst": _end_facts(&f.dst),
+        "machine": {
+            "cpus": f.machine.cpus,
+            "batch_cpus": batch_cpus,
+            "memory_available": f.machine.memory_available,
+            "kernel": f.machine.kernel,
+        },
+        "looked_at_machine": bool(f.looked_at_machine),
+        "resident": f.resident,
+        "dirty": f.dirty,
+        "data_bytes": f.data_bytes,
+    }
+
+cdef int _read_end(dict given, fc_end_facts *e) except -1:
+    names = [_text(fc_fs_name(i)) for i in range(FC_FS_COUNT)]
+    e.fs = names.index(given.get("fs", "unknown"))
+    e.fs_flags = _bits(_FS_FLAGS, given["flags"]) if "flags" in given else fc_fs_flags(e.fs)
+    e.id.dev = given.get("dev", 0)
+    e.id.ino = given.get("ino", 0)
+    e.id.size = given.get("size", 0)
+    e.id.mtime_ns = given.get("mtime_ns", 0)
+    e.id.ctime_ns = given.get("ctime_ns", 0)
+    e.mode = given.get("mode", 0)
+    e.uid = given.get("uid", 0)
+    e.gid = given.get("gid", 0)
+    e.allocated = given.get("allocated", 0)
+    e.dio_memory = given.get("dio_memory", 0)
+    e.dio_offset = given.get("dio_offset", 0)
+    e.exists = given.get("exists", False)
+    e.rotational = given.get("rotational", False)
+    free_bytes = given.get("free_bytes")
+    e.free_bytes = <uint64_t>-1 if free_bytes is None else free_bytes
+    return 0
+
+cdef dict _choice(const fc_plan *p):
+    return {
+        "engine": _engine(p.ladder[0]) if p.rungs else None,
+        "ladder": tuple(_engine(p.ladder[i]) for i in range(p.rungs)),
+        "reason": _text(fc_reason_name(p.reason)),
+        "reason_text": _text(fc_reason_text(p.reason)),
+        "workers": p.workers,
+        "workers_reason": _text(fc_reason_name(p.workers_reason)),
+        "workers_reason_text": _text(fc_reason_text(p.workers_reason)),
+        "split_depth": p.split_depth,
+        "min_region": p.min_region,
+        "chunk": p.chunk,
+        "window": p.window,
+        "align": p.align,
+        "flush_every": p.flush_every,
+        "size": p.size,
+        "small": bool(p.small),
+        "has_holes": bool(p.has_holes),
+        "find_zeros": bool(p.find_zeros),
+        "preallocate": bool(p.preallocate),
+        "keep_blocks": bool(p.keep_blocks),
+        "drop_cache": bool(p.drop_cache),
+        "in_place": bool(p.in_place),
+        "to_eof": bool(p.to_eof),
+    }
+
+cdef dict _report(const fc_report *r):
+    return {
+        "bytes": r.bytes,
+        "written": r.written,
+        "elapsed": r.elapsed_ns * 1e-9,
+        "engine": _engine(r.engine),
+        "attempts": tuple(
+            (_engine(r.attempts[i].engine), r.attempts[i].err, r.attempts[i].offset) for i in range(r.attempt_count)
+        ),
+        "workers": r.workers,
+        "regions": r.regions,
+        "windows": r.windows,
+        "flushes": r.flushes,
+        "buffer_bytes": r.buffer_bytes,
+        "mapped_bytes": r.mapped_bytes,
+        "warnings": _words(_WARNINGS, r.warnings),
+    }
+
+
+# ---- the transfer door ---------------------------------------------------------------------------------
+
+@cython.final
+cdef class Plan:
+    cdef fc_options c_options
+    cdef fc_facts c_facts
+    cdef fc_plan c_plan
+    cdef bytes c_src, c_dst
+    cdef readonly object src, dst
+
+    cdef fc_request request(self):
+        return fc_request(AT_FDCWD, PyBytes_AS_STRING(self.c_src), AT_FDCWD, PyBytes_AS_STRING(self.c_dst), True)
+
+    def facts(self):
+        return _facts(&self.c_facts, self.c_options.batch_cpus)
+
+    def choice(self):
+        return _choice(&self.c_plan)
+
+    def run(self, tick=None):
+        cdef fc_request request = self.request()
+        cdef _Listener listener = _Listener(tick)
+        cdef fc_report report
+        cdef int rc
+        with nogil:
+            rc = fc_transfer_run(&request, &self.c_options, &self.c_plan, &listener.hooks, &report)
+        listener.raise_if_failed()
+        if rc != 0:
+            kept = _text(report.kept_name) or None
+            raise _exception(&report.error, self.src, self.dst, kept, False)
+        return _report(&report)
+
+
+def plan(src, dst, Options options not None):
+    cdef Plan made = Plan.__new__(Plan)
+    cdef fc_request request
+    cdef fc_error error
+    cdef int rc
+    made.src, made.dst = src, dst
+    made.c_src, made.c_dst = os.fsencode(src), os.fsencode(dst)
+    made.c_options = options.c
+    made.c_options.batch_cpus = fc_batch_cpus()  # under the GIL, which os.environ is written under
+    request = made.request()
+    with nogil:
+        rc = fc_transfer_plan(
+            &request, &made.c_options, &fc_tuning_default, &made.c_facts, &made.c_plan, &error
+        )
+    if rc != 0:
+        raise _exception(&error, src, dst, None, False)
+    return made
+
+
+def capabilities(path):
+    cdef bytes name = os.fsencode(path)
+    cdef const char *c_name = PyBytes_AS_STRING(name)
+    cdef fc_facts facts
+    cdef int rc
+    with nogil:
+        rc = fc_facts_of_directory(AT_FDCWD, c_name, &facts)
+    if rc != 0:
+        raise OSError(-rc, os.strerror(-rc), path)
+    return {_engine(i): _text(fc_engine_refuses(i, &facts)) for i in range(FC_ENGINE_COUNT)}
+
+
+def plan_from_facts(dict facts not None, Options options not None):
+    cdef fc_facts f
+    cdef fc_plan p
+    cdef fc_error e
+    cdef fc_options o = options.c
+    memset(&f, 0, sizeof(f))
+    _read_end(facts.get("src", {}), &f.src)
+    _read_end(facts.get("dst", {}), &f.dst)
+    machine = facts.get("machine", {})
+    f.machine.cpus = machine.get("cpus", 0)
+    f.machine.memory_available = machine.get("memory_available", 0)
+    f.machine.kernel = machine.get("kernel", 0)
+    o.batch_cpus = machine.get("batch_cpus", 0)
+    f.looked_at_machine = facts.get("looked_at_machine", True)
+    f.resident = facts.get("resident", 0)
+    f.dirty = facts.get("dirty", 0)
+    f.data_bytes = facts.get("data_bytes", 0)
+    if fc_plan_make(&f, &o, &fc_tuning_default, &p, &e) != 0:
+        raise _exception(&e, "source", "destination", None, False)
+    return _choice(&p)
+
+
+# ---- the shutil door -----------------------------------------------------------------------------------
+
+def copy_fds(int src_fd, int dst_fd, Options options not None, tick, src, dst):
+    cdef fc_options o = options.c
+    cdef _Listener listener = _Listener(tick)
+    cdef fc_report report
+    cdef fc_plan p
+    cdef int rc
+    o.to_eof = True
+    o.batch_cpus = fc_batch_cpus()
+    with nogil:
+        rc = fc_copy_fds(src_fd, dst_fd, &o, &fc_tuning_default, &listener.hooks, &p, &report)
+    listener.raise_if_failed()
+    if rc != 0:
+        raise _exception(&report.error, src, dst, None, True)
+    result = _report(&report)
+    result["choice"] = _choice(&p)
+    return result
+
+
+cdef bint _is_ordinary(const char *src, const char *dst, struct_stat *st) noexcept nogil:
+    """A regular file that goes to another one or to a new name; st: of the source."""
+    cdef struct_stat there
+    if stat(src, st) != 0 or not S_ISREG(st.st_mode):
+        return False
+    if stat(dst, &there) != 0:
+        return errno == ENOENT
+    return S_ISREG(there.st_mode) and (there.st_dev != st.st_dev or there.st_ino != st.st_ino)
+
+
+cdef int _open(const char *event_mode, path, const char *name, int flags, int audited) except -1:
+    """Open as the builtin does for shutil: first its audit event, and with its error."""
+    cdef int fd
+    PySys_Audit(b"open", b"Osi", <PyObject *>path, event_mode, audited)
+    with nogil:
+        fd = fc_sys_open(AT_FDCWD, name, flags, 0o666)
+    if fd < 0:
+        raise OSError(-fd, os.strerror(-fd), path)
+    return fd
+
+
+def copyfile(src, dst):
+    """False, and nothing done: not a plain copy between regular files, which is the original's affair."""
+    if isinstance(src, int) or isinstance(dst, int):
+        return False
+    source, destination = os.fspath(src), os.fspath(dst)
+    cdef bytes c_src = os.fsencode(source)
+    cdef bytes c_dst = os.fsencode(destination)
+    cdef const char *s = PyBytes_AS_STRING(c_src)
+    cdef const char *d = PyBytes_AS_STRING(c_dst)
+    cdef struct_stat st
+    cdef bint ordinary
+    if 0 in c_src or 0 in c_dst:
+        return False
+    with nogil:
+        ordinary = _is_ordinary(s, d, &st)
+    if not ordinary:
+        return False
+
+    cdef fc_options o
+    cdef fc_report report
+    cdef fc_plan p
+    cdef int in_fd, out_fd = -1, rc, closed
+    cdef _Listener listener
+    PySys_Audit(b"shutil.copyfile", b"OO", <PyObject *>src, <PyObject *>dst)
+    in_fd = _open(b"rb", source, s, O_RDONLY, O_RDONLY | O_CLOEXEC)
+    try:
+        out_fd = _open(b"wb", destination, d, O_WRONLY | O_CREAT, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC)
+        listener = _Listener(None)
+        fc_options_init(&o)
+        o.atomic = False
+        o.to_eof = True
+        o.preserve = 0
+        o.batch_cpus = fc_batch_cpus() if <uint64_t>st.st_size > fc_tuning_default.small else 0
+        with nogil:
+            rc = fc_copy_fds(in_fd, out_fd, &o, &fc_tuning_default, &listener.hooks, &p, &report)
+    finally:
+        with nogil:
+            fc_sys_close(in_fd)
+            closed = fc_sys_close(out_fd) if out_fd >= 0 else 0
+    listener.raise_if_failed()
+    if rc != 0:
+        raise _exception(&report.error, source, destination, None, True)
+    if closed != 0:
+        raise OSError(-closed, os.strerror(-closed), source, None, destination)
+    return True
+
+
+# ---- for tests -----------------------------------------------------------------------------------------
+
+def region_split(uint64_t size, unsigned depth, uint64_t min_region):
+    cdef fc_span *leaves = NULL
+    cdef unsigned count = 0
+    cdef int rc = fc_regions_split(size, depth, min_region, &leaves, &count)
+    if rc != 0:
+        raise OSError(-rc, os.strerror(-rc))
+    try:
+        return [(leaves[i].at, leaves[i].end) for i in range(count)]
+    finally:
+        free(leaves)
+
+
+def faults_set(list script not None):
+    cdef fc_fault faults[32]
+    if not HAS_FAULTS:
+        raise RuntimeError("this is not the test build")
+    if len(script) > 32:
+        raise ValueError("a script has at most 32 rules")
+    for i, (operation, nth, for_ever, kind, value) in enumerate(script):
+        faults[i].op = OPERATIONS.index(operation)
+        faults[i].nth = nth
+        faults[i].for_ever = for_ever
+        faults[i].kind = _FAULTS.index(kind)
+        faults[i].value = value
+    fc_faults_set(faults, <unsigned>len(script))
+
+
+def faults_calls(operation):
+    return fc_faults_calls(OPERATIONS.index(operation))
+
+
+def faults_struck(unsigned index):
+    return fc_faults_struck(index)

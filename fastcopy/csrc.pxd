@@ -1,0 +1,154 @@
+# The declarations of csrc/fastcopy.h, as far as the binding needs them.
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+
+cdef extern from "fastcopy.h" nogil:
+    int FC_ENGINE_NONE, FC_ENGINE_COUNT, FC_REASON_COUNT, FC_FS_COUNT, FC_CODE_COUNT, FC_OP_COUNT, FC_LADDER_MAX
+    int FC_COPY_E_UNSUPPORTED
+
+    const char *fc_engine_name(int engine)
+    const char *fc_reason_name(int reason)
+    const char *fc_reason_text(int reason)
+    const char *fc_fs_name(int fs)
+    unsigned fc_fs_flags(int fs)
+    const char *fc_code_name(int code)
+    int fc_code_errno(int code)
+    const char *fc_op_name(int op)
+
+    struct fc_options:
+        int engine
+        int reflink, sparse, cache, sync
+        bint atomic, keep_failed, on_change_warn, no_zero_copy, to_eof
+        unsigned preserve, required, workers, batch_cpus
+        int split_depth
+        uint64_t parallel_threshold, min_region, chunk, window
+        unsigned flush_every
+
+    void fc_options_init(fc_options *o)
+
+    struct fc_identity:
+        uint64_t dev, ino, size
+        int64_t mtime_ns, ctime_ns
+
+    struct fc_end_facts:
+        fc_identity id
+        uint32_t mode, uid, gid
+        uint64_t allocated
+        int fs
+        unsigned fs_flags
+        uint32_t dio_memory, dio_offset
+        bint exists, rotational
+        uint64_t free_bytes
+
+    struct fc_machine_facts:
+        unsigned cpus
+        uint64_t memory_available
+        unsigned kernel
+
+    struct fc_facts:
+        fc_end_facts src, dst
+        fc_machine_facts machine
+        bint looked_at_machine
+        int64_t resident
+        uint64_t dirty, data_bytes
+
+    unsigned fc_batch_cpus()
+
+    struct fc_tuning:
+        uint64_t small
+
+    const fc_tuning fc_tuning_default
+
+    struct fc_plan:
+        int ladder[4]
+        unsigned rungs
+        int reason, workers_reason
+        unsigned workers, split_depth
+        uint64_t min_region, chunk, window
+        uint32_t align
+        unsigned flush_every
+        uint64_t size
+        bint to_eof, small, has_holes, find_zeros, preallocate, keep_blocks, drop_cache, in_place
+        fc_identity source
+
+    struct fc_error:
+        int err, code, op, engine, at, cause
+        uint64_t offset
+        const char *why
+
+    int fc_plan_make(const fc_facts *f, const fc_options *o, const fc_tuning *t, fc_plan *p, fc_error *e)
+    const char *fc_engine_refuses(int engine, const fc_facts *f)
+
+    struct fc_progress:
+        uint64_t bytes, total
+        int phase
+
+    struct fc_hooks:
+        int (*conduct)(void *arg, const fc_progress *p) noexcept
+        void *arg
+        unsigned interval_ms
+
+    struct fc_attempt:
+        int engine, err
+        uint64_t offset
+
+    struct fc_report:
+        uint64_t bytes, written, elapsed_ns
+        int engine
+        fc_attempt attempts[4]
+        unsigned attempt_count, workers
+        uint64_t regions, windows, flushes, buffer_bytes, mapped_bytes
+        unsigned warnings
+        char kept_name[48]
+        fc_error error
+
+    int fc_copy_fds(int src_fd, int dst_fd, const fc_options *o, const fc_tuning *t, const fc_hooks *h,
+                    fc_plan *p, fc_report *r)
+
+    struct fc_request:
+        int src_dir
+        const char *src
+        int dst_dir
+        const char *dst
+        bint follow
+
+    int fc_transfer_plan(const fc_request *q, const fc_options *o, const fc_tuning *t, fc_facts *f, fc_plan *p,
+                         fc_error *e)
+    int fc_transfer_run(const fc_request *q, const fc_options *o, const fc_plan *p, const fc_hooks *h, fc_report *r)
+    int fc_facts_of_directory(int dir, const char *path, fc_facts *f)
+
+
+cdef extern from "sys.h" nogil:
+    int fc_sys_open(int dir, const char *path, int flags, unsigned mode)
+    int fc_sys_close(int fd)
+
+
+cdef extern from "regions.h" nogil:
+    struct fc_span:
+        uint64_t at, end
+    int fc_regions_split(uint64_t size, unsigned depth, uint64_t min_region, fc_span **leaves, unsigned *count)
+
+
+cdef extern from *:
+    """
+    #ifdef FC_FAULTS
+    enum { HAS_FAULTS_ = 1 };
+    #else
+    /* A release build has no seam: these stand in for it, and the binding shows none of them. */
+    enum { HAS_FAULTS_ = 0 };
+    struct fc_fault { int op; unsigned nth; bool for_ever; int kind; long value; };
+    static inline int fc_faults_set(const struct fc_fault *f, unsigned n) { (void)f; (void)n; return -ENOSYS; }
+    static inline uint64_t fc_faults_calls(int op) { (void)op; return 0; }
+    static inline uint64_t fc_faults_struck(unsigned i) { (void)i; return 0; }
+    #endif
+    """
+    int HAS_FAULTS_
+    struct fc_fault:
+        int op
+        unsigned nth
+        bint for_ever
+        int kind
+        long value
+    int fc_faults_set(const fc_fault *faults, unsigned n)
+    uint64_t fc_faults_calls(int op)
+    uint64_t fc_faults_struck(unsigned i)

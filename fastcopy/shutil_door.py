@@ -1,0 +1,357 @@
+"""The shutil door: `copyfile`, `copy`, `copy2`, `copytree` and `move` with shutil's contract, and into shutil itself.
+
+With nothing but shutil's own arguments a file goes to `_core.copyfile`, which keeps the contract by itself. Wherever
+a call is about something else than the bytes of a regular file (a symlink not followed, a device, an error to word)
+the original is asked, so that there is one place where it is defined: the interpreter's own shutil.
+
+The originals are taken when this module is imported and are never looked up in shutil again: while `patched()` is in
+force, what is found there is ourselves.
+"""
+
+# ruff: noqa: F811 (it takes our stand-in for typing.overload for something else)
+
+from __future__ import annotations
+
+import builtins
+import os
+import shutil
+import stat
+import sys
+from _thread import allocate_lock
+
+from . import _core
+from .errors import SameFileError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from contextlib import AbstractContextManager
+    from typing import Any, NoReturn, TypeVar, overload
+
+    from typing_extensions import Unpack
+
+    from ._core import StrOrBytesPath, Tick
+    from .options import ShutilArguments
+
+    StrPath = str | os.PathLike[str]
+    BytesPath = bytes | os.PathLike[bytes]
+    P = TypeVar("P", bound=StrOrBytesPath)
+    S = TypeVar("S", bound=StrPath)
+    B = TypeVar("B", bound=BytesPath)
+else:
+
+    def overload(function):
+        return function
+
+
+__all__ = ["copy", "copy2", "copyfile", "copytree", "install", "move", "patched", "uninstall"]
+
+_copyfile = shutil.copyfile
+_copytree = shutil.copytree
+_move = shutil.move
+
+_shutil = vars(shutil)
+
+# The variables that are an option to every copy. Asking os.environ for each would cost a tenth of a small copy; the
+# dict behind it answers for all three at once.
+_VARIABLES = frozenset({b"FASTCOPY_ENGINE", b"FASTCOPY_WORKERS", b"FASTCOPY_NO_ZERO_COPY"})
+_environment: dict[bytes, bytes] = getattr(os.environ, "_data", {})
+
+
+def copyfile(src: StrOrBytesPath, dst: P, *, follow_symlinks: bool = True, **options: Unpack[ShutilArguments]) -> P:
+    """`shutil.copyfile`, faster: copy the content of the file `src` to `dst` and return `dst`.
+
+    An existing `dst` is written through: same inode, same hard links, same mode. The keyword-only options beside
+    `follow_symlinks` are those of `transfer` that make sense for it, such as `engine`, `sync`, `progress`.
+
+    >>> import fastcopy
+    >>> from pathlib import Path
+    >>> _ = Path("a.bin").write_bytes(b"x" * 1000)
+    >>> fastcopy.copyfile("a.bin", "b.bin")
+    'b.bin'
+    >>> fastcopy.copyfile("a.bin", "c.bin", engine="buffered", sync="data")
+    'c.bin'
+    """
+    # Somebody has put an `open` of his own into shutil, as CPython's tests do: only the original will call it.
+    if "open" in _shutil:
+        return _copyfile(src, dst, follow_symlinks=follow_symlinks)
+    if options or not _environment.keys().isdisjoint(_VARIABLES):
+        _copyfile_as_asked(src, dst, follow_symlinks, options)
+        return dst
+    if not follow_symlinks and _is_symlink(src):
+        return _copyfile(src, dst, follow_symlinks=False)
+    try:
+        done = _core.copyfile(src, dst)
+    except IsADirectoryError as error:
+        _raise_about_directory(error, dst)
+    return dst if done else _copyfile(src, dst)
+
+
+@overload
+def copy(src: StrPath, dst: S, *, follow_symlinks: bool = True, **options: Unpack[ShutilArguments]) -> S | str: ...
+@overload
+def copy(src: BytesPath, dst: B, *, follow_symlinks: bool = True, **options: Unpack[ShutilArguments]) -> B | bytes: ...
+def copy(src: Any, dst: Any, *, follow_symlinks: bool = True, **options: Unpack[ShutilArguments]) -> Any:
+    """`shutil.copy`, faster: content and mode; `dst` may be a directory. Returns what was written to.
+
+    >>> import fastcopy
+    >>> from pathlib import Path
+    >>> _ = Path("a.bin").write_bytes(b"x" * 1000)
+    >>> fastcopy.copy("a.bin", "b.bin")
+    'b.bin'
+    """
+    dst = _file_in(dst, src)
+    copyfile(src, dst, follow_symlinks=follow_symlinks, **options)
+    shutil.copymode(src, dst, follow_symlinks=follow_symlinks)
+    return dst
+
+
+@overload
+def copy2(src: StrPath, dst: S, *, follow_symlinks: bool = True, **options: Unpack[ShutilArguments]) -> S | str: ...
+@overload
+def copy2(src: BytesPath, dst: B, *, follow_symlinks: bool = True, **options: Unpack[ShutilArguments]) -> B | bytes: ...
+def copy2(src: Any, dst: Any, *, follow_symlinks: bool = True, **options: Unpack[ShutilArguments]) -> Any:
+    """`shutil.copy2`, faster: content and metadata; `dst` may be a directory. Returns what was written to.
+
+    >>> import fastcopy, os
+    >>> from pathlib import Path
+    >>> _ = Path("a.bin").write_bytes(b"x" * 1000)
+    >>> os.stat(fastcopy.copy2("a.bin", "b.bin")).st_mtime == os.stat("a.bin").st_mtime
+    True
+    """
+    dst = _file_in(dst, src)
+    copyfile(src, dst, follow_symlinks=follow_symlinks, **options)
+    shutil.copystat(src, dst, follow_symlinks=follow_symlinks)
+    return dst
+
+
+def copytree(
+    src: StrPath,
+    dst: S,
+    symlinks: bool = False,
+    ignore: Callable[[Any, list[str]], Iterable[str]] | None = None,
+    copy_function: Callable[[str, str], object] = copy2,
+    ignore_dangling_symlinks: bool = False,
+    dirs_exist_ok: bool = False,
+    **options: Unpack[ShutilArguments],
+) -> S:
+    """`shutil.copytree`, with `copy2` of this module for each file. Returns `dst`.
+
+    Options go with `copy2` and `copy` of this module only, for another `copy_function` takes none.
+
+    >>> import fastcopy, os
+    >>> from pathlib import Path
+    >>> os.makedirs("tree/sub")
+    >>> _ = Path("tree/sub/a.bin").write_bytes(b"x" * 1000)
+    >>> fastcopy.copytree("tree", "copied", sync="none")
+    'copied'
+    >>> os.path.getsize("copied/sub/a.bin")
+    1000
+    """
+    with_options = _with_options(copy_function, options)
+    return _copytree(src, dst, symlinks, ignore, with_options, ignore_dangling_symlinks, dirs_exist_ok)
+
+
+def move(
+    src: StrPath,
+    dst: S,
+    copy_function: Callable[[str, str], object] = copy2,
+    **options: Unpack[ShutilArguments],
+) -> S | str | Any:
+    """`shutil.move`: a rename where that can be, else a copy with `copy2` of this module and a removal.
+
+    >>> import fastcopy, os
+    >>> from pathlib import Path
+    >>> _ = Path("a.bin").write_bytes(b"x" * 1000)
+    >>> fastcopy.move("a.bin", "moved.bin")
+    'moved.bin'
+    """
+    return _move(src, dst, _with_options(copy_function, options))
+
+
+def _file_in(dst: str, src: str) -> str:
+    """Where `copy` writes: if `dst` is a directory, to the file in it that is named like `src` (bytes too)."""
+    return os.path.join(dst, os.path.basename(src)) if os.path.isdir(dst) else dst
+
+
+def _with_options(copy_function: Any, options: Mapping[str, Any]) -> Any:
+    """`copy_function`, called with `options` too."""
+    if not options:
+        return copy_function
+    if copy_function is not copy2 and copy_function is not copy:
+        raise TypeError(f"copy_function={copy_function!r}: with options, fastcopy.copy2 or fastcopy.copy is allowed")
+    _resolve(options)  # a wrong one is an error now, not one for each file
+
+    def copy_with_options(src: Any, dst: Any, *, follow_symlinks: bool = True) -> Any:
+        return copy_function(src, dst, follow_symlinks=follow_symlinks, **options)
+
+    return copy_with_options
+
+
+# ---- a copy with options -------------------------------------------------------------------------------
+
+
+def _copyfile_as_asked(src: Any, dst: Any, follow_symlinks: bool, arguments: Mapping[str, Any]) -> None:
+    """`copyfile` with options: from the arguments, or from the environment alone."""
+    from .progress import conductor, watched
+
+    options = _resolve(arguments)
+    size = _size_of_plain_copy(src, dst, follow_symlinks)
+    if size is None:
+        _copyfile(src, dst, follow_symlinks=follow_symlinks)
+        return
+    sys.audit("shutil.copyfile", src, dst)
+    wishes = options.to_core(atomic=False, preserve=frozenset(), required=frozenset())
+    opener = _open_uncut_to_map if options.engine == "mapped" else _open_uncut
+    watch = conductor(options.progress, options.cancel, src, dst)
+    watched(watch, size, lambda tick: _copy_opened(src, dst, opener, wishes, tick))
+
+
+def _copy_opened(
+    src: Any, dst: Any, opener: Callable[[str, int], int], wishes: _core.Options, tick: Tick | None
+) -> dict[str, Any]:
+    """Open both ends as shutil does, in its order and with its audit events and errors, and copy."""
+    with builtins.open(src, "rb", buffering=0) as source:
+        try:
+            destination = builtins.open(dst, "wb", buffering=0, opener=opener)  # noqa: SIM115
+        except IsADirectoryError as error:
+            _raise_about_directory(error, dst)
+        with destination:
+            _refuse_same_file(source.fileno(), destination.fileno(), src, dst)
+            return _core.copy_fds(source.fileno(), destination.fileno(), wishes, tick, src, dst)
+
+
+def _raise_about_directory(error: IsADirectoryError, dst: Any) -> NoReturn:
+    """As shutil says it (bpo-43219): "new/" is no directory that exists."""
+    if os.path.exists(dst):
+        raise error
+    raise FileNotFoundError(f"Directory does not exist: {dst}") from error
+
+
+def _resolve(arguments: Mapping[str, Any]) -> Any:
+    from .options import SHUTIL_ARGUMENTS, resolve
+
+    return resolve(arguments, SHUTIL_ARGUMENTS)
+
+
+def _size_of_plain_copy(src: Any, dst: Any, follow_symlinks: bool) -> int | None:
+    """The size of `src`, a regular file that is copied to another one or to a new one.
+
+    None: all else, which the original knows how to do or to refuse.
+    """
+    if not follow_symlinks and _is_symlink(src):
+        return None
+    try:
+        a = src.stat() if isinstance(src, os.DirEntry) else os.stat(src)
+        b = _stat_or_none(dst)
+    except (OSError, ValueError, TypeError):
+        return None
+    if b is not None and (not stat.S_ISREG(b.st_mode) or os.path.samestat(a, b)):
+        return None
+    return a.st_size if stat.S_ISREG(a.st_mode) else None
+
+
+def _stat_or_none(path: StrOrBytesPath) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except OSError:
+        return None
+
+
+def _is_symlink(path: Any) -> bool:
+    """What is no path at all is refused later, after the audit event."""
+    try:
+        return path.is_symlink() if isinstance(path, os.DirEntry) else os.path.islink(path)
+    except TypeError:
+        return False
+
+
+def _open_uncut(path: str, flags: int) -> int:
+    """Open a destination that is cut to length after it was written over, not before: its blocks are kept."""
+    return os.open(path, flags & ~os.O_TRUNC, 0o666)
+
+
+def _open_uncut_to_map(path: str, flags: int) -> int:
+    """The same for reading too, which a shared mapping needs."""
+    return _open_uncut(path, flags & ~os.O_ACCMODE | os.O_RDWR)
+
+
+def _refuse_same_file(a: int, b: int, src: Any, dst: Any) -> None:
+    """Once more on what is open, before the first write: a name may have been moved since."""
+    if os.path.samestat(os.fstat(a), os.fstat(b)):
+        raise SameFileError(f"{src!r} and {dst!r} are the same file")
+
+
+# ---- into shutil ---------------------------------------------------------------------------------------
+
+_OURS: dict[str, Any] = {"copyfile": copyfile, "copy": copy, "copy2": copy2, "copytree": copytree, "move": move}
+
+_lock = allocate_lock()
+_installed = 0  # how often, under the lock
+_replaced: dict[str, Any] = {}  # what stood in shutil before the first
+
+
+def install() -> None:
+    """Put fastcopy's functions into `shutil`, for the whole process, until `uninstall()` is called as often.
+
+    Whoever wrote `from shutil import copyfile` before keeps the function that he has.
+
+    >>> import fastcopy, shutil
+    >>> fastcopy.install()
+    >>> shutil.copyfile is fastcopy.copyfile
+    True
+    >>> fastcopy.uninstall()
+    """
+    global _installed
+    with _lock:
+        if _installed == 0:
+            for name, ours in _OURS.items():
+                _replaced[name] = getattr(shutil, name)
+                setattr(shutil, name, ours)
+        _installed += 1
+
+
+def uninstall() -> None:
+    """Undo one `install()`; the last one puts back what stood in `shutil` before the first.
+
+    What somebody else has replaced in the meantime is left to him. If he calls on to what he found there, he goes on
+    copying through fastcopy, which works whether it is installed or not.
+
+    >>> import fastcopy
+    >>> fastcopy.uninstall()
+    Traceback (most recent call last):
+    RuntimeError: fastcopy.uninstall() without install()
+    """
+    global _installed
+    with _lock:
+        if _installed == 0:
+            raise RuntimeError("fastcopy.uninstall() without install()")
+        _installed -= 1
+        if _installed == 0:
+            for name, before in _replaced.items():
+                if getattr(shutil, name) is _OURS[name]:
+                    setattr(shutil, name, before)
+            _replaced.clear()
+
+
+class _Patched:
+    """What `patched()` returns. It counts its own entries nowhere: `install` does, for the process."""
+
+    def __enter__(self) -> None:
+        install()
+
+    def __exit__(self, *exc_info: object) -> None:
+        uninstall()
+
+
+def patched() -> AbstractContextManager[None]:
+    """`install()` for the time of a `with` block, and for the whole process, other threads included.
+
+    >>> import fastcopy, shutil
+    >>> from pathlib import Path
+    >>> _ = Path("a.bin").write_bytes(b"x" * 1000)
+    >>> with fastcopy.patched():
+    ...     shutil.copyfile("a.bin", "b.bin")
+    'b.bin'
+    """
+    return _Patched()

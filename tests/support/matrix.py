@@ -1,0 +1,136 @@
+"""One copy with system calls that go wrong, and what must hold of it however it ends."""
+
+import contextlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import fastcopy
+from fastcopy import _core
+from support import faults as script
+from support.faults import Rule, faults
+from support.shapes import KIB, MIB, noise
+from support.state import notes, nothing_leaked
+
+SIZE = MIB + 300 * KIB + 77
+HOLE = (512 * KIB, 768 * KIB)
+MODES = ("atomic", "new", "in place", "copyfile")
+SETTINGS: dict[str, dict[str, object]] = {
+    "plain": {},
+    "thorough": {
+        "sync": "full",
+        "cache": "drop",
+        "preserve": {"mode", "times", "owner", "xattr"},
+        "flush_every": 2,
+    },
+}
+REGIONS: dict[str, object] = {
+    "workers": 3,
+    "parallel_threshold": 64 * KIB,
+    "min_region": 128 * KIB,
+    "chunk": 64 * KIB,
+    "window": 128 * KIB,
+}
+
+
+def content() -> bytes:
+    whole = bytearray(noise(SIZE))
+    whole[HOLE[0] : HOLE[1]] = bytes(HOLE[1] - HOLE[0])
+    return bytes(whole)
+
+
+OLD = noise(SIZE + 90_001, "old")
+
+
+@dataclass
+class Outcome:
+    report: fastcopy.Report | None = None
+    error: OSError | None = None
+    struck: list[int] = field(default_factory=list)
+    calls: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A source, a destination and a way of copying between them."""
+
+    directory: Path
+    engine: str
+    mode: str  # of MODES
+    setting: str = "plain"  # of SETTINGS
+
+    @property
+    def src(self) -> Path:
+        return self.directory / "src"
+
+    @property
+    def dst(self) -> Path:
+        return self.directory / "dst"
+
+    def prepare(self) -> None:
+        if not self.src.exists():
+            with self.src.open("wb") as f:
+                f.write(content()[: HOLE[0]])
+                f.seek(HOLE[1])
+                f.write(content()[HOLE[1] :])
+            with contextlib.suppress(OSError):  # not every filesystem has them
+                os.setxattr(self.src, "user.fastcopy", b"kept")
+        self.dst.unlink(missing_ok=True)
+        if self.mode != "new":
+            self.dst.write_bytes(OLD)
+
+    def copy(self, *rules: Rule, **more: object) -> Outcome:
+        """Copy while the rules hold, and check everything that must hold whether it fails or not."""
+        self.prepare()
+        options = REGIONS | SETTINGS[self.setting] | more
+        if self.engine != "auto":
+            options["engine"] = self.engine
+        outcome = Outcome()
+        with nothing_leaked(self.directory, may_leave_file=any(r.operation == "unlinkat" for r in rules)):
+            with faults(*rules):
+                try:
+                    if self.mode == "copyfile":
+                        fastcopy.copyfile(self.src, self.dst, **options)
+                    else:
+                        atomic = self.mode != "in place"
+                        outcome.report = fastcopy.transfer(self.src, self.dst, atomic=atomic, **options)
+                except OSError as error:
+                    outcome.error = error
+            outcome.struck, outcome.calls = list(script.struck), dict(script.calls)
+        try:
+            self.check(outcome, rules)
+        except AssertionError as e:
+            raise AssertionError(f"{self} with {', '.join(map(str, rules))}: {e}") from e
+        return outcome
+
+    def check(self, outcome: Outcome, rules: Sequence[Rule]) -> None:
+        if outcome.error is None:
+            self.check_right_copy(outcome)
+        else:
+            self.check_clear_error(outcome.error)
+            self.check_nothing_spoilt(rules)
+
+    def check_right_copy(self, outcome: Outcome) -> None:
+        assert self.dst.read_bytes() == content(), "no error, and a wrong copy"
+        if outcome.report is not None:
+            assert outcome.report.bytes == SIZE
+            assert self.engine in ("auto", outcome.report.engine), "a named engine became another"
+
+    def check_clear_error(self, error: OSError) -> None:
+        assert error.errno, f"an error without errno: {error!r}"
+        assert error.filename in (os.fspath(self.src), os.fspath(self.dst)), f"{error!r} names no file of ours"
+        if isinstance(error, fastcopy.CopyError):
+            assert error.code in _core.CODES
+        if self.mode != "copyfile":
+            assert "operation=" in notes(error), f"{error!r} does not say what was being done"
+
+    def check_nothing_spoilt(self, rules: Sequence[Rule]) -> None:
+        if self.mode == "atomic":
+            assert self.dst.read_bytes() == OLD, "the old destination did not survive"
+        elif self.mode == "new":
+            assert not os.path.lexists(self.dst), "half a file was published"
+        elif not any(rule.operation == "ftruncate" for rule in rules):
+            # In place: untouched, or cut to what was written of the new content from its start.
+            left = self.dst.read_bytes()
+            assert left == OLD or left == content()[: len(left)], "neither the old file nor a prefix of the new"

@@ -1,0 +1,124 @@
+"""The whole public interface as a user writes it. mypy --strict and pyright read this; nothing runs it."""
+
+import os
+import threading
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Literal
+
+from typing_extensions import assert_type
+
+import fastcopy
+
+src, dst = Path("a.bin"), Path("b.bin")
+
+
+def show(p: fastcopy.Progress) -> None:
+    assert_type(p.phase, str)
+    assert_type(p.path, str)
+    assert_type(p.bytes, int)
+    assert_type(p.total, int)
+    assert_type(p.files, int)
+    assert_type(p.rate, float)
+    assert_type(p.eta, float | None)
+
+
+def shutil_door(entry: "os.DirEntry[str]") -> None:
+    assert_type(fastcopy.copyfile("a", "b"), str)
+    assert_type(fastcopy.copyfile(b"a", b"b"), bytes)
+    assert_type(fastcopy.copyfile(src, dst, follow_symlinks=False), Path)
+    assert_type(fastcopy.copyfile(entry, dst, engine="buffered", workers=2, progress=show), Path)
+    assert_type(fastcopy.copy(src, dst), Path | str)
+    assert_type(fastcopy.copy("a", "b", sync="data"), str)
+    assert_type(fastcopy.copy(b"a", b"b"), bytes)
+    assert_type(fastcopy.copy2(src, dst, cancel=threading.Event()), Path | str)
+    assert_type(fastcopy.copytree(src, dst), Path)
+    fastcopy.copytree("a", "b", True, None, fastcopy.copy, dirs_exist_ok=True, preset="safe")
+    fastcopy.copytree("a", "b", ignore=lambda directory, names: {"x"}, copy_function=lambda a, b: None)
+    fastcopy.move("a", "b")
+    fastcopy.move(src, dst, copy_function=fastcopy.copy, cache="drop")
+    assert_type(fastcopy.patched(), AbstractContextManager[None])
+    with fastcopy.patched():
+        pass
+    fastcopy.install()
+    fastcopy.uninstall()
+
+
+def transfer_door() -> None:
+    report = fastcopy.transfer(
+        src,
+        dst,
+        engine="auto",
+        reflink="never",
+        sparse="always",
+        workers="auto",
+        split_depth=0,
+        parallel_threshold=1 << 20,
+        min_region=1 << 20,
+        chunk=1 << 20,
+        window=1 << 26,
+        flush_every=16,
+        atomic=True,
+        sync="full",
+        cache="drop",
+        preserve={"mode", "times", "owner", "xattr", "links"},
+        on_change="warn",
+        keep_failed=True,
+        progress=True,
+        cancel=threading.Event(),
+        preset="durable",
+    )
+    assert_type(report, fastcopy.Report)
+    assert_type(report.src, str | bytes)
+    assert_type(report.dst, str | bytes)
+    assert_type(report.bytes, int)
+    assert_type(report.written, int)
+    assert_type(report.elapsed, float)
+    assert_type(report.engine, str)
+    assert_type(report.reason, str)
+    assert_type(report.attempts, tuple[fastcopy.Attempt, ...])
+    assert_type(report.fallbacks, int)
+    assert_type(report.workers + report.regions + report.windows + report.flushes, int)
+    assert_type(report.buffer_bytes + report.mapped_bytes, int)
+    assert_type(report.warnings, tuple[str, ...])
+    assert_type(report.plan, fastcopy.Plan)
+    for attempt in report.attempts:
+        assert_type(attempt.engine, str)
+        assert_type(attempt.errno + attempt.offset, int)
+
+    plan = fastcopy.plan("a", b"b", progress=show)
+    assert_type(plan, fastcopy.Plan)
+    assert_type(plan.explain(), str)
+    assert_type(plan.ladder, tuple[str, ...])
+    assert_type(plan.engine + plan.reason + plan.workers_reason + plan.publish, str)
+    assert_type(plan.size + plan.workers + plan.chunk + plan.window, int)
+    assert_type(plan.options, fastcopy.Options)
+    assert_type(plan.run(), fastcopy.Report)
+
+    assert_type(fastcopy.engines(), tuple[str, ...])
+    can: Mapping[str, fastcopy.Capability] = fastcopy.capabilities("/scratch")
+    assert_type(can["clone"].can, bool)
+    assert_type(can["clone"].why, str | None)
+    assert_type(fastcopy.capabilities(src), fastcopy.Capabilities)
+    assert_type(fastcopy.Options(workers=2).workers, int | Literal["auto"])
+    assert_type(fastcopy.__version__, str)
+
+
+def errors() -> None:
+    try:
+        fastcopy.transfer(src, dst)
+    except fastcopy.VerifyError as error:
+        assert_type(error.code, str | None)
+    except fastcopy.CopyError as error:
+        assert_type(error.code, str | None)
+        assert_type(error.errno, int | None)
+    except (fastcopy.SameFileError, fastcopy.SpecialFileError) as error:
+        assert_type(error.strerror, str | None)
+
+
+def what_is_wrong() -> None:
+    fastcopy.transfer(src, dst, engin="buffered")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    fastcopy.transfer(src, dst, sync="fully")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    fastcopy.copyfile(src, dst, atomic=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    fastcopy.copy(b"a", "b")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
