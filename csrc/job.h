@@ -1,4 +1,5 @@
-/* job.h: one running copy, as its parts see it: job.c, small.c, behind.c and the engines.
+/* job.h: one running copy, as its parts see it: job.c, workers.c, ladder.c, write.c, behind.c and the
+ * engines.
  *
  * The calling thread makes the job, is its conductor, and joins every worker before it ends. Workers
  * touch their own struct fc_worker and leaf, the atomics, and what `lock` guards; they call no Python
@@ -79,11 +80,22 @@ int fc_make_hole(struct fc_job *j, uint64_t at, uint64_t end);
 
 /* ---- between job.c and its helpers ------------------------------------------------------------ */
 
-/* Lower *to to at. */
-void fc_lower(_Atomic uint64_t *to, uint64_t at);
-
+/* error.c */
 void fc_error_set(struct fc_error *e, int err, enum fc_op op, enum fc_at at, int engine, uint64_t offset);
+int fc_fail_with(struct fc_job *j, const struct fc_error *e);
+
+/* ladder.c: the engine of the present rung, for all workers; enter and leave it; fall to the next. */
+int fc_engine_at_work(const struct fc_job *j);
+void fc_ladder_note(struct fc_report *r, int engine, int err, uint64_t offset);
+int fc_ladder_next(struct fc_job *j, unsigned rung, int err, uint64_t offset);
+int fc_ladder_enter(struct fc_job *j);
+void fc_ladder_leave(struct fc_job *j);
+int fc_ladder_pass(struct fc_job *j, unsigned rung, int err, uint64_t offset);
+
+/* workers.c: copy all leaves; the outcome is in j->rc. Conducting is for the calling thread. */
+void fc_workers_run(struct fc_job *j);
 int fc_conduct(struct fc_job *j, enum fc_phase phase, uint64_t done);
+void fc_lower(_Atomic uint64_t *to, uint64_t at); /* to the smaller of the two */
 
 /* small.c: a small file in one read and one write, on the calling thread. old_size is that of a
  * destination in place, which is written over and then cut. */

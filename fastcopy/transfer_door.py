@@ -373,8 +373,9 @@ def _sentences(p: Plan) -> Iterator[str]:
     """The sentences of `Plan.explain`, one a decision."""
     c, src, dst = p.choice, p.facts["src"], p.facts["dst"]
     there = "over the existing file" if dst["exists"] else "new"
+    size = "of unknown length" if c["to_eof"] else _amount(p.size)
     yield (
-        f"Copy {_name(p.src)} ({_amount(p.size)}, {src['fs']}{_residency(p)}) to {_name(p.dst)} ({dst['fs']}, {there}) "
+        f"Copy {_name(p.src)} ({size}, {src['fs']}{_residency(p)}) to {_name(p.dst)} ({dst['fs']}, {there}) "
         f"with the engine {p.engine!r}, because {c['reason_text']}."
     )
     if len(p.ladder) > 1:

@@ -8,12 +8,17 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `support`
 
 from support.mounts import FILESYSTEMS, Mounts
 from support.settings import FULL, SEED
+
+# No deadline, for a duration is never asserted; no database, for the seed is to decide alone.
+hypothesis.settings.register_profile("fastcopy", deadline=None, database=None, print_blob=True)
+hypothesis.settings.load_profile("fastcopy")
 
 HANGS_AFTER = 240.0  # seconds in one test; a copy that never returns ends the run with every stack
 

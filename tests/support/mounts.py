@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,6 +181,7 @@ def filled(directory: Path, leave: int) -> Iterator[None]:
         fs = os.statvfs(directory)
         return fs.f_bavail * fs.f_frsize - leave
 
+    before = room()
     try:
         with filler.open("wb") as f:
             step = 8 * MIB
@@ -195,3 +197,7 @@ def filled(directory: Path, leave: int) -> Iterator[None]:
         yield
     finally:
         filler.unlink(missing_ok=True)
+        for _ in range(1000):  # some filesystems free in the background
+            if room() > before // 2:
+                break
+            time.sleep(0.01)

@@ -142,7 +142,7 @@ def test_a_large_copy_needs_little_memory_of_its_own(engine: str, workers: int, 
         return  # the sanitizer's own memory is larger than all of it
     # In a process of its own, whose memory nobody else moves; the hole costs no room at the source.
     src = tmp_path / "src"
-    size = 256 * MIB
+    size = 160 * MIB
     with src.open("wb") as f:
         for at in range(0, size, MIB):
             os.pwrite(f.fileno(), noise(4096), at)

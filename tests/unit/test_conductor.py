@@ -19,7 +19,7 @@ from support.mounts import Mounts
 from support.shapes import KIB, MIB, noise
 from support.state import nothing_leaked
 
-SIZE = 4 * MIB + 5
+SIZE = 3 * MIB + 5
 REGIONS: dict[str, object] = {
     "workers": 2,
     "parallel_threshold": 64 * KIB,
@@ -40,8 +40,8 @@ def directory(mounts: Mounts, empty_directory: Callable[[Path], Path]) -> Path:
 
 
 def long_copy(directory: Path, engine: str, **options: object) -> fastcopy.Report:
-    """A copy of 65 calls of 30 ms each, on two workers: about a second."""
-    with faults(slow(BULK[engine], 0.03)):
+    """A copy of 49 calls of 20 ms each, on two workers: about half a second."""
+    with faults(slow(BULK[engine], 0.02)):
         return fastcopy.transfer(directory / "src", directory / "dst", engine=engine, **REGIONS, **options)
 
 
@@ -49,7 +49,7 @@ def check_given_up(directory: Path, engine: str) -> None:
     """It ended long before the end, and the old destination is there."""
     assert (directory / "dst").read_bytes() == b"old"
     if engine != "clone":
-        assert 0 < calls[BULK[engine]] < 50
+        assert 0 < calls[BULK[engine]] < 40
 
 
 @contextmanager
@@ -87,10 +87,10 @@ def test_ctrl_c_ends_a_copy_by_the_shutil_door(directory: Path, workers: int) ->
         nothing_leaked(directory),
         signal_soon(signal.SIGINT, signal.default_int_handler),
         pytest.raises(KeyboardInterrupt),
-        faults(slow("pwrite", 0.03)),
+        faults(slow("pwrite", 0.02)),
     ):
         fastcopy.copyfile(directory / "src", directory / "dst", engine="buffered", **REGIONS | {"workers": workers})
-    assert calls["pwrite"] < 50
+    assert calls["pwrite"] < 40
     left = (directory / "dst").read_bytes()
     assert left == noise(SIZE)[: len(left)]
     assert len(left) < SIZE
@@ -101,7 +101,7 @@ def test_ctrl_c_ends_a_copyfile_without_options(directory: Path) -> None:
     with (
         signal_soon(signal.SIGINT, signal.default_int_handler),
         pytest.raises(KeyboardInterrupt),
-        faults(slow("pwrite", 0.03), slow("ficlone", 0.3), slow("copy_file_range", 0.3)),
+        faults(slow("pwrite", 0.02), slow("ficlone", 0.3), slow("copy_file_range", 0.3)),
     ):
         fastcopy.copyfile(directory / "src", directory / "dst")
 
@@ -134,7 +134,7 @@ def test_a_storm_of_signals_does_not_disturb_the_copy(engine: str, directory: Pa
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    assert count > 10
+    assert count > 3
     assert (directory / "dst").read_bytes() == noise(SIZE)
 
 
@@ -248,7 +248,7 @@ def test_progress_grows_and_comes_at_most_20_times_a_second(engine: str, directo
     long_copy(directory, engine, progress=progress)
     done = [p.bytes for _, p in seen]
     assert done == sorted(done)
-    assert len(set(done)) > 3, "nothing between the start and the end"
+    assert len(set(done)) > 2, "nothing between the start and the end"
     assert all(0 <= p.bytes <= p.total == SIZE for _, p in seen)
     took = seen[-1][0] - seen[0][0]
     assert len(seen) <= 20 * took + 2
@@ -372,9 +372,11 @@ def test_no_descriptor_reaches_a_program_that_is_started_meanwhile(directory: Pa
                 ("ls", "-l", "/proc/self/fd"), close_fds=False, capture_output=True, text=True, check=True
             )
             listed.append(shown.stdout)
+            raise StopIteration
 
     for engine in MOVERS:
         listed.clear()
-        long_copy(directory, engine, progress=progress)
+        with pytest.raises(StopIteration):
+            long_copy(directory, engine, progress=progress)
         assert listed
         assert str(directory) not in listed[0]
