@@ -2,6 +2,15 @@
 #include "job.h"
 
 #include <errno.h>
+#include <string.h>
+
+void fc_report_init(struct fc_report *r)
+{
+    memset(r, 0, sizeof *r);
+    r->engine = FC_ENGINE_NONE;
+    r->error.op = -1;
+    r->error.engine = FC_ENGINE_NONE;
+}
 
 static enum fc_code code_of(enum fc_op op, int err)
 {

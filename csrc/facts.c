@@ -100,20 +100,15 @@ static void look_at_alignment(int fd, struct fc_end_facts *e)
         e->dio_memory = e->dio_offset = 4096;
 }
 
-static int look_at_end(int fd, struct fc_end_facts *e)
+static void look_at_end(int fd, const struct stat *st, struct fc_end_facts *e)
 {
-    struct stat st;
     memset(e, 0, sizeof *e);
-    int rc = fc_sys_fstat(fd, &st);
-    if (rc != 0)
-        return rc;
-    fc_identity_of(&st, &e->id);
-    e->mode = st.st_mode;
-    e->uid = st.st_uid;
-    e->gid = st.st_gid;
-    e->allocated = (uint64_t)st.st_blocks * 512;
+    fc_identity_of(st, &e->id);
+    e->mode = st->st_mode;
+    e->uid = st->st_uid;
+    e->gid = st->st_gid;
+    e->allocated = (uint64_t)st->st_blocks * 512;
     look_at_filesystem(fd, e);
-    return 0;
 }
 
 /* ---- the machine ------------------------------------------------------------------------------ */
@@ -192,8 +187,9 @@ static void look_at_cgroups(struct fc_machine_facts *m)
             path = "";
         char root[64], dir[1100];
         bool v2 = names[0] == '\0';
-        bool cpu = v2 || strstr(names, "cpu") == names, memory = v2 || strcmp(names, "memory") == 0;
-        if ((!cpu && !memory) || strlen(path) > 1000 || strlen(names) > 32 || strcmp(names, "cpuset") == 0)
+        bool cpu = v2 || strcmp(names, "cpu") == 0 || strncmp(names, "cpu,", 4) == 0;
+        bool memory = v2 || strcmp(names, "memory") == 0;
+        if ((!cpu && !memory) || strlen(path) > 1000 || strlen(names) > 32)
             continue;
         snprintf(root, sizeof root, v2 ? CGROUP : CGROUP "/%s", names);
         snprintf(dir, sizeof dir, "%s%s", root, path);
@@ -219,15 +215,23 @@ static unsigned cpus_of_affinity(void)
     return (unsigned)CPU_COUNT(&set);
 }
 
-void fc_facts_machine(struct fc_machine_facts *m)
+static unsigned kernel_version(void)
 {
     struct utsname u;
     unsigned major_number = 0, minor_number = 0;
+    if (uname(&u) != 0 || sscanf(u.release, "%u.%u", &major_number, &minor_number) != 2)
+        return 0;
+    return major_number << 8 | minor_number;
+}
+
+static void look_at_machine(struct fc_machine_facts *m, bool closely)
+{
     m->cpus = cpus_of_affinity();
-    m->memory_available = memory_of_machine();
-    look_at_cgroups(m);
-    if (uname(&u) == 0 && sscanf(u.release, "%u.%u", &major_number, &minor_number) == 2)
-        m->kernel = major_number << 8 | minor_number;
+    m->kernel = kernel_version();
+    if (closely) {
+        m->memory_available = memory_of_machine();
+        look_at_cgroups(m);
+    }
 }
 
 unsigned fc_batch_cpus(void)
@@ -245,64 +249,79 @@ unsigned fc_batch_cpus(void)
 
 /* ---- together --------------------------------------------------------------------------------- */
 
-int fc_facts_collect(int src_fd, int dst_fd, bool dst_exists, const struct fc_options *o,
-                     const struct fc_tuning *t, struct fc_facts *f)
-{
-    memset(f, 0, sizeof *f);
-    f->resident = -1;
-    int rc = look_at_end(src_fd, &f->src);
-    if (rc != 0)
-        return rc;
-    f->src.exists = true;
-    if (f->src.fs_flags & FC_FS_NETWORK) {
-        /* Pages written here and not yet sent make the server's size and mtime move later, under our
-         * eyes. Not being allowed to flush is no reason not to read. */
-        fc_sys_fdatasync(src_fd);
-        struct stat st;
-        if (fc_sys_fstat(src_fd, &st) == 0)
-            fc_identity_of(&st, &f->src.id);
-    }
-    rc = look_at_end(dst_fd, &f->dst);
-    if (rc != 0)
-        return rc;
-    f->dst.exists = dst_exists;
-    f->data_bytes = smaller(f->src.id.size, f->src.allocated);
+/* Looking must stay small beside copying. A small file is copied in the time that a few calls take; reading
+ * what the machine has left (a dozen files of /proc and the cgroups) takes 150 us, so it is done for files
+ * that take 10 ms; and a clone takes 20 us whatever the size. */
+#define LOOK_CLOSELY (64 * FC_MIB)
 
-    /* A small file is copied in less time than the rest of the looking takes. */
-    if (f->src.id.size <= t->small && o->engine == FC_ENGINE_NONE && o->cache != FC_CACHE_DROP)
-        return 0;
-    f->looked_at_machine = true;
-    fc_facts_machine(&f->machine);
+static bool will_clone(const struct fc_facts *f, const struct fc_options *o)
+{
+    /* An overlay says neither yes nor no, so a copy there must be ready for both. */
+    return (o->engine == FC_ENGINE_NONE || o->engine == FC_ENGINE_clone) && o->reflink != FC_WHEN_NEVER &&
+           o->sparse == FC_WHEN_AUTO && !o->no_zero_copy && o->cache != FC_CACHE_DROP &&
+           f->src.fs == f->dst.fs && f->src.fs != FC_FS_overlay &&
+           (f->src.fs_flags & f->dst.fs_flags & FC_FS_CLONES) != 0;
+}
+
+static void look_closely(int src_fd, int dst_fd, const struct fc_options *o, const struct fc_tuning *t,
+                         struct fc_facts *f)
+{
     look_at_alignment(src_fd, &f->src);
     look_at_alignment(dst_fd, &f->dst);
     f->src.rotational = is_rotational((dev_t)f->src.id.dev);
     f->dst.rotational = is_rotational((dev_t)f->dst.id.dev);
-    /* Counting the resident pages of 1 GiB takes as long as copying a few MiB, so it is asked only
-     * where the answer can matter. */
-    bool presses = f->machine.memory_available != 0 &&
-                   f->src.id.size > f->machine.memory_available / 100 * t->pressure_percent;
-    if (presses || f->src.rotational || o->cache == FC_CACHE_DROP) {
-        uint64_t resident;
-        if (fc_sys_residency(src_fd, 0, f->src.id.size, &resident, &f->dirty) == 0)
-            f->resident = (int64_t)resident;
-    }
-    return 0;
+    /* Counting the resident pages of 1 GiB takes as long as copying a few MiB, so it is asked only where
+     * the answer can matter. */
+    uint64_t resident, memory = f->machine.memory_available;
+    bool presses = memory != 0 && f->src.id.size > memory / 100 * t->pressure_percent;
+    if ((presses || f->src.rotational || o->cache == FC_CACHE_DROP) &&
+        fc_sys_residency(src_fd, 0, f->src.id.size, &resident, &f->dirty) == 0)
+        f->resident = (int64_t)resident;
+}
+
+void fc_facts_of(int src_fd, const struct stat *src, int dst_fd, const struct stat *dst, bool dst_exists,
+                 const struct fc_options *o, const struct fc_tuning *t, struct fc_facts *f)
+{
+    struct stat again;
+    memset(f, 0, sizeof *f);
+    f->resident = -1;
+    look_at_end(src_fd, src, &f->src);
+    f->src.exists = true;
+    /* Pages written here and not yet sent make the server's size and mtime move later, under our eyes. Not
+     * being allowed to flush is no reason not to read. */
+    if ((f->src.fs_flags & FC_FS_NETWORK) && fc_sys_fdatasync(src_fd) == 0 &&
+        fc_sys_fstat(src_fd, &again) == 0)
+        fc_identity_of(&again, &f->src.id);
+    look_at_end(dst_fd, dst, &f->dst);
+    f->dst.exists = dst_exists;
+    f->data_bytes = smaller(f->src.id.size, f->src.allocated);
+
+    bool named = o->engine != FC_ENGINE_NONE || o->cache == FC_CACHE_DROP;
+    if ((f->src.id.size <= t->small && !named) || will_clone(f, o))
+        return;
+    bool closely = named || f->src.id.size >= LOOK_CLOSELY;
+    f->looked_at_machine = true;
+    look_at_machine(&f->machine, closely);
+    if (closely)
+        look_closely(src_fd, dst_fd, o, t, f);
 }
 
 int fc_facts_of_directory(int dir, const char *path, struct fc_facts *f)
 {
+    struct stat st;
     memset(f, 0, sizeof *f);
     int fd = fc_sys_open(dir, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
     if (fd < 0)
         fd = fc_sys_open(dir, path, O_PATH, 0); /* not readable: its filesystem can still be named */
     if (fd < 0)
         return fd;
-    int rc = look_at_end(fd, &f->src);
+    int rc = fc_sys_fstat(fd, &st);
     if (rc == 0) {
+        look_at_end(fd, &st, &f->src);
         look_at_alignment(fd, &f->src);
         f->dst = f->src;
         f->looked_at_machine = true;
-        fc_facts_machine(&f->machine);
+        look_at_machine(&f->machine, true);
     }
     fc_sys_close(fd);
     return rc;

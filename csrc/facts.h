@@ -8,4 +8,10 @@
 
 void fc_identity_of(const struct stat *st, struct fc_identity *id);
 
+/* Look at two open ends that were stat'ed already. dst_fd is the file to be written, or the directory in
+ * which it will appear; the latter is said with dst_exists = false. Descriptors stay the caller's. What
+ * cannot be found out is left at "not known". */
+void fc_facts_of(int src_fd, const struct stat *src, int dst_fd, const struct stat *dst, bool dst_exists,
+                 const struct fc_options *o, const struct fc_tuning *t, struct fc_facts *f);
+
 #endif

@@ -3,6 +3,7 @@
  * The layers, each knowing only those below it:
  *
  *     transfer   one file from open to publish             transfer.c publish.c metadata.c
+ *     copyfile   the same as shutil does it                copyfile.c
  *     job        carry out one plan between two descriptors  job.c small.c regions.c
  *     plan       facts + options -> plan, no system call    plan.c
  *     facts      what is true of both ends and the machine  facts.c
@@ -166,13 +167,8 @@ struct fc_facts {
     uint64_t data_bytes;    /* of the source, without its holes */
 };
 
-/* Look at two open ends. dst_fd is the file to be written, or the directory in which it will appear;
- * the latter is said with dst_exists = false. Descriptors stay the caller's. */
-int fc_facts_collect(int src_fd, int dst_fd, bool dst_exists, const struct fc_options *o,
-                     const struct fc_tuning *t, struct fc_facts *f);
 /* Both ends in the filesystem of `path`, which need not be a directory: for capabilities. */
 int fc_facts_of_directory(int dir, const char *path, struct fc_facts *f);
-void fc_facts_machine(struct fc_machine_facts *m);
 
 /* What a batch system granted this job (SLURM, PBS, LSF, Grid Engine), 0: none did. Reads the
  * environment, so nobody may be changing it meanwhile: the binding holds the GIL. */
@@ -309,6 +305,23 @@ int fc_job_sync(const struct fc_plan *p, int dst_fd, const struct fc_hooks *h, s
 /* Two open regular files, in place, of any size: facts, plan and job in one call (the shutil door).
  * Neither descriptor is closed. */
 int fc_copy_fds(int src_fd, int dst_fd, const struct fc_options *o, const struct fc_tuning *t,
+                const struct fc_hooks *h, struct fc_plan *p, struct fc_report *r);
+
+/* shutil.copyfile, when it is about two regular files: its checks, its audit events between them, both opens
+ * and the copy. */
+enum fc_audit { FC_AUDIT_COPYFILE, FC_AUDIT_OPEN_SOURCE, FC_AUDIT_OPEN_DESTINATION };
+
+struct fc_copyfile {
+    const char *src, *dst;
+    /* Called before each step, on the calling thread; anything but 0 forbids it. */
+    int (*audit)(void *arg, enum fc_audit event);
+    void *arg;
+};
+
+#define FC_NOT_ORDINARY 1
+
+/* FC_NOT_ORDINARY: it is not, and nothing was done. A failed open says so in r->error.op and .at. */
+int fc_copyfile(const struct fc_copyfile *q, const struct fc_options *o, const struct fc_tuning *t,
                 const struct fc_hooks *h, struct fc_plan *p, struct fc_report *r);
 
 /* One file by name. Directories are descriptors or AT_FDCWD. */

@@ -64,8 +64,7 @@ static uint64_t prefix(const struct fc_job *j)
     return smaller(j->plan->size, tail);
 }
 
-/* Read and write on from *length: the tail that `direct` left, and then, with to_eof, what a file has
- * grown by or a false size has hidden, until read says that it ends. */
+/* Read and write on from *length to limit, or until read says that the source ends. */
 static int follow(struct fc_job *j, uint64_t *length, uint64_t limit)
 {
     struct fc_worker w = {
@@ -75,22 +74,24 @@ static int follow(struct fc_job *j, uint64_t *length, uint64_t limit)
     if (rc != 0)
         return fc_fail(j, rc, FC_OP_memory, FC_AT_BOTH, *length);
     w.buf = buf;
-    while (rc == 0 && *length < limit) {
-        uint64_t at = *length;
-        ssize_t got = fc_sys_pread(j->src, w.buf, (size_t)smaller(limit - at, w.buf_size), at);
-        if (got < 0)
-            rc = fc_fail(j, (int)got, FC_OP_pread, FC_AT_SOURCE, at);
-        if (got <= 0)
-            break;
-        rc = (j->plan->find_zeros ? fc_write_sparse : fc_write_all)(j, w.buf, length, (size_t)got);
-        if (rc == 0)
-            rc = fc_tick(&w, at, (uint64_t)got);
-    }
+    struct fc_span s = {*length, limit};
+    rc = fc_engine_get(FC_ENGINE_buffered)->copy(&w, &s);
+    *length = s.at;
     if (!j->forked) {
         fc_behind_finish(&w);
         fc_sys_memory_free(buf, w.buf_size, false);
     }
-    return rc;
+    return rc == FC_EOF ? 0 : rc;
+}
+
+/* Has the source more than we knew of? It grows, or its size was a lie. */
+static int follow_growth(struct fc_job *j, uint64_t *length)
+{
+    unsigned char one;
+    ssize_t got = fc_sys_pread(j->src, &one, 1, *length);
+    if (got < 0)
+        return fc_fail(j, (int)got, FC_OP_pread, FC_AT_SOURCE, *length);
+    return got == 0 ? 0 : follow(j, length, INT64_MAX);
 }
 
 /* Leave no more behind than was whole: whoever reads the file finds a beginning of the source. Where
@@ -169,7 +170,7 @@ static int finish(struct fc_job *j)
     if (tail < end)
         rc = follow(j, &tail, end);
     if (rc == 0 && p->to_eof && end == p->size)
-        rc = follow(j, &length, UINT64_MAX);
+        rc = follow_growth(j, &length);
     if (rc != 0)
         return rc;
     atomic_store(&j->tail_from, UINT64_MAX);

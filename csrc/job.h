@@ -81,6 +81,7 @@ int fc_make_hole(struct fc_job *j, uint64_t at, uint64_t end);
 /* ---- between job.c and its helpers ------------------------------------------------------------ */
 
 /* error.c */
+void fc_report_init(struct fc_report *r);
 void fc_error_set(struct fc_error *e, int err, enum fc_op op, enum fc_at at, int engine, uint64_t offset);
 int fc_fail_with(struct fc_job *j, const struct fc_error *e);
 

@@ -4,14 +4,19 @@
 
 #include <errno.h>
 
+/* A worker's and a Python thread's stack have room for it, on musl too (128 KiB). */
+#define ON_STACK (16 * 1024)
+
 static int fail(struct fc_report *r, int err, enum fc_op op, enum fc_at at, uint64_t offset)
 {
     fc_error_set(&r->error, err, op, at, FC_ENGINE_buffered, offset);
     return err;
 }
 
-/* Until read says that the file ends: it may hold more than `size` by now, or less. */
-static int stream(int src, int dst, unsigned char *buf, size_t n, uint64_t *at, struct fc_report *r)
+/* Until the file ends: it may hold more than `size` by now, or less, or its size may be a lie. A read that
+ * had room for more and brought just what was expected has seen the end; any other is followed by one more. */
+static int stream(int src, int dst, unsigned char *buf, size_t n, uint64_t size, uint64_t *at,
+                  struct fc_report *r)
 {
     *at = 0;
     for (;;) {
@@ -27,24 +32,28 @@ static int stream(int src, int dst, unsigned char *buf, size_t n, uint64_t *at, 
             done += (size_t)put;
             *at += (uint64_t)put;
         }
+        if (*at == size && (size_t)got < n)
+            return 0;
     }
 }
 
 int fc_small_copy(int src, int dst, uint64_t size, uint64_t old_size, struct fc_report *r)
 {
+    unsigned char on_stack[ON_STACK];
+    void *buf = on_stack;
     /* One byte more than the size, so that one read both takes the file and could see it grow. */
-    size_t n = size < 4096 ? 4096 : (size_t)size + 1;
+    size_t n = size < ON_STACK ? ON_STACK : (size_t)size + 1;
     uint64_t at = 0;
-    void *buf;
-    int rc = fc_sys_memory(n, false, &buf);
+    int rc = n > ON_STACK ? fc_sys_memory(n, false, &buf) : 0;
     if (rc != 0)
         return fail(r, rc, FC_OP_memory, FC_AT_BOTH, 0);
-    rc = stream(src, dst, buf, n, &at, r);
+    rc = stream(src, dst, buf, n, size, &at, r);
     if ((rc == -ENOSPC || rc == -EDQUOT) && old_size > 0 && fc_sys_ftruncate(dst, 0) == 0) {
         old_size = 0; /* the old blocks may be just what was missing; see run_again_from_empty() */
-        rc = stream(src, dst, buf, n, &at, r);
+        rc = stream(src, dst, buf, n, size, &at, r);
     }
-    fc_sys_memory_free(buf, n, false);
+    if (n > ON_STACK)
+        fc_sys_memory_free(buf, n, false);
     if (rc == 0 && (old_size > at || (at == 0 && old_size == 0))) {
         rc = fc_sys_ftruncate(dst, at); /* to nothing, too: it moves the mtime as opening with O_TRUNC does */
         if (rc != 0)

@@ -132,13 +132,12 @@ int fc_transfer_plan(const struct fc_request *q, const struct fc_options *o, con
     /* An unpublished copy is a new file, whatever it will replace. O_PATH opens nothing. */
     bool rewrite = n.dst_exists && !o->atomic;
     int dst = rewrite ? fc_sys_open(n.dir, n.name, O_PATH | O_NOFOLLOW, 0) : n.dir;
-    if (dst < 0) {
+    if (dst < 0)
         rc = fail(e, dst, FC_OP_open, FC_AT_DESTINATION);
-    } else {
-        rc = fc_facts_collect(n.src, dst, rewrite, o, t, f);
-        if (rc != 0)
-            fail(e, rc, FC_OP_fstat, FC_AT_BOTH);
-    }
+    if (rc == 0 && (rc = fc_sys_fstat(dst, &n.dst_st)) != 0)
+        fail(e, rc, FC_OP_fstat, FC_AT_DESTINATION);
+    if (rc == 0)
+        fc_facts_of(n.src, &n.src_st, dst, &n.dst_st, rewrite, o, t, f);
     if (rc == 0)
         rc = fc_plan_make(f, o, t, p, e);
     if (rewrite && dst >= 0)
@@ -264,14 +263,6 @@ static int run_in_place(const struct fc_plan *p, const struct fc_options *o, str
     return rc == 0 && closed != 0 ? fail(&r->error, closed, FC_OP_close, FC_AT_DESTINATION) : rc;
 }
 
-void fc_report_init(struct fc_report *r)
-{
-    memset(r, 0, sizeof *r);
-    r->engine = FC_ENGINE_NONE;
-    r->error.op = -1;
-    r->error.engine = FC_ENGINE_NONE;
-}
-
 int fc_transfer_run(const struct fc_request *q, const struct fc_options *o, const struct fc_plan *p,
                     const struct fc_hooks *h, struct fc_report *r)
 {
@@ -325,9 +316,7 @@ int fc_copy_fds(int src_fd, int dst_fd, const struct fc_options *o, const struct
         r->elapsed_ns = fc_now_ns() - began;
         return rc;
     }
-    rc = fc_facts_collect(src_fd, dst_fd, true, o, t, &f);
-    if (rc != 0)
-        return fail(&r->error, rc, FC_OP_fstat, FC_AT_BOTH);
+    fc_facts_of(src_fd, &src, dst_fd, &dst, true, o, t, &f);
     f.dst.free_bytes = UINT64_MAX; /* as shutil: write until the disk is full */
     rc = fc_plan_make(&f, o, t, p, &r->error);
     if (rc == 0)

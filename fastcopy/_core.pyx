@@ -1,18 +1,13 @@
 # cython: language_level=3, binding=True, freethreading_compatible=True
-"""The binding: marshalling only. Each function converts, calls the core once without the GIL, converts back.
-
-The one exception is `copyfile`, which follows shutil step by step, for its audit events belong between the steps.
-"""
+"""The binding: marshalling only. Each function converts, calls the core once without the GIL, converts back."""
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
-from libc.errno cimport EISDIR, ENOENT
 from libc.stdlib cimport free
-from libc.string cimport memset
+from libc.string cimport memset, strlen
 from posix.fcntl cimport O_CREAT, O_RDONLY, O_TRUNC, O_WRONLY
-from posix.stat cimport S_ISREG, fstat, stat, struct_stat
 
 import errno as _errno
 import os
@@ -22,13 +17,11 @@ from fastcopy.csrc cimport *
 from . import errors as _errors
 
 
-cdef extern from "errno.h" nogil:
-    int errno
-
 cdef extern from "fcntl.h" nogil:
-    int AT_FDCWD, O_CLOEXEC, O_PATH
+    int AT_FDCWD, O_CLOEXEC
 
 cdef extern from "Python.h":
+    bytes PyUnicode_EncodeFSDefault(object)
     int PySys_Audit(const char *event, const char *format, ...) except -1
 
 
@@ -385,72 +378,74 @@ def copy_fds(int src_fd, int dst_fd, Options options not None, tick, src, dst):
     return result
 
 
-cdef bint _is_ordinary(const char *src, const char *dst, struct_stat *st) noexcept nogil:
-    """A regular file that goes to another one or to a new name; st: of the source."""
-    cdef struct_stat there
-    if stat(src, st) != 0 or not S_ISREG(st.st_mode):
-        return False
-    if stat(dst, &there) != 0:
-        return errno == ENOENT
-    return S_ISREG(there.st_mode) and (there.st_dev != st.st_dev or there.st_ino != st.st_ino)
+cdef bytes _encode(path):
+    """os.fsencode, without its price."""
+    return <bytes>path if type(path) is bytes else PyUnicode_EncodeFSDefault(path)
 
 
-cdef int _open(const char *event_mode, path, const char *name, int flags, int audited) except -1:
-    """Open as the builtin does for shutil: first its audit event, and with its error."""
-    cdef int fd
-    PySys_Audit(b"open", b"Osi", <PyObject *>path, event_mode, audited)
-    with nogil:
-        fd = fc_sys_open(AT_FDCWD, name, flags, 0o666)
-    if fd < 0:
-        raise OSError(-fd, os.strerror(-fd), path)
-    return fd
+@cython.final
+@cython.freelist(8)
+cdef class _Audit:
+    """The audit events of one shutil.copyfile: its own, and the two of the builtin open."""
+
+    cdef object src, dst, source, destination
+    cdef object error
+
+
+cdef int _audit(void *arg, fc_audit event) noexcept with gil:
+    cdef _Audit a = <_Audit>arg
+    try:
+        if event == FC_AUDIT_COPYFILE:
+            PySys_Audit(b"shutil.copyfile", b"OO", <PyObject *>a.src, <PyObject *>a.dst)
+        elif event == FC_AUDIT_OPEN_SOURCE:
+            PySys_Audit(b"open", b"Osi", <PyObject *>a.source, b"r", <int>(O_RDONLY | O_CLOEXEC))
+        else:
+            PySys_Audit(b"open", b"Osi", <PyObject *>a.destination, b"w",
+                        <int>(O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC))
+    except BaseException as error:
+        a.error = error
+        return 1
+    return 0
 
 
 def copyfile(src, dst):
-    """False, and nothing done: not a plain copy between regular files, which is the original's affair."""
-    if isinstance(src, int) or isinstance(dst, int):
+    cdef bytes c_src, c_dst
+    cdef _Audit audit = _Audit()
+    try:
+        audit.source, audit.destination = os.fspath(src), os.fspath(dst)
+        c_src, c_dst = _encode(audit.source), _encode(audit.destination)
+    except (TypeError, UnicodeError):  # an open descriptor, or nothing that names a file: shutil words it
         return False
-    source, destination = os.fspath(src), os.fspath(dst)
-    cdef bytes c_src = os.fsencode(source)
-    cdef bytes c_dst = os.fsencode(destination)
-    cdef const char *s = PyBytes_AS_STRING(c_src)
-    cdef const char *d = PyBytes_AS_STRING(c_dst)
-    cdef struct_stat st
-    cdef bint ordinary
-    if 0 in c_src or 0 in c_dst:
+    cdef fc_copyfile_request request = fc_copyfile_request(
+        PyBytes_AS_STRING(c_src), PyBytes_AS_STRING(c_dst), _audit, <void *>audit
+    )
+    if strlen(request.src) != <size_t>len(c_src) or strlen(request.dst) != <size_t>len(c_dst):
         return False
-    with nogil:
-        ordinary = _is_ordinary(s, d, &st)
-    if not ordinary:
-        return False
-
+    audit.src, audit.dst = src, dst
+    cdef _Listener listener = _Listener(None)
     cdef fc_options o
     cdef fc_report report
     cdef fc_plan p
-    cdef int in_fd, out_fd = -1, rc, closed
-    cdef _Listener listener
-    PySys_Audit(b"shutil.copyfile", b"OO", <PyObject *>src, <PyObject *>dst)
-    in_fd = _open(b"rb", source, s, O_RDONLY, O_RDONLY | O_CLOEXEC)
-    try:
-        out_fd = _open(b"wb", destination, d, O_WRONLY | O_CREAT, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC)
-        listener = _Listener(None)
-        fc_options_init(&o)
-        o.atomic = False
-        o.to_eof = True
-        o.preserve = 0
-        o.batch_cpus = fc_batch_cpus() if <uint64_t>st.st_size > fc_tuning_default.small else 0
-        with nogil:
-            rc = fc_copy_fds(in_fd, out_fd, &o, &fc_tuning_default, &listener.hooks, &p, &report)
-    finally:
-        with nogil:
-            fc_sys_close(in_fd)
-            closed = fc_sys_close(out_fd) if out_fd >= 0 else 0
+    cdef int rc
+    fc_options_init(&o)
+    o.atomic = False
+    o.to_eof = True
+    o.preserve = 0
+    o.batch_cpus = fc_batch_cpus()
+    with nogil:
+        rc = fc_copyfile(&request, &o, &fc_tuning_default, &listener.hooks, &p, &report)
+    if rc == 0:
+        return True
+    if rc == FC_NOT_ORDINARY:
+        return False
+    if audit.error is not None:
+        error, audit.error = audit.error, None
+        raise error
     listener.raise_if_failed()
-    if rc != 0:
-        raise _exception(&report.error, source, destination, None, True)
-    if closed != 0:
-        raise OSError(-closed, os.strerror(-closed), source, None, destination)
-    return True
+    if report.error.op == FC_OP_open:  # the builtin names the one file that it could not open
+        path = audit.source if report.error.at == FC_AT_SOURCE else audit.destination
+        raise OSError(report.error.err, os.strerror(report.error.err), path)
+    raise _exception(&report.error, audit.source, audit.destination, None, True)
 
 
 # ---- for tests -----------------------------------------------------------------------------------------

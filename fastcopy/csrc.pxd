@@ -105,6 +105,20 @@ cdef extern from "fastcopy.h" nogil:
     int fc_copy_fds(int src_fd, int dst_fd, const fc_options *o, const fc_tuning *t, const fc_hooks *h,
                     fc_plan *p, fc_report *r)
 
+    int FC_OP_open, FC_AT_SOURCE, FC_NOT_ORDINARY
+
+    enum fc_audit:
+        FC_AUDIT_COPYFILE, FC_AUDIT_OPEN_SOURCE, FC_AUDIT_OPEN_DESTINATION
+
+    struct fc_copyfile_request "fc_copyfile":
+        const char *src
+        const char *dst
+        int (*audit)(void *arg, fc_audit event) noexcept
+        void *arg
+
+    int fc_copyfile(const fc_copyfile_request *q, const fc_options *o, const fc_tuning *t, const fc_hooks *h,
+                    fc_plan *p, fc_report *r)
+
     struct fc_request:
         int src_dir
         const char *src
@@ -116,11 +130,6 @@ cdef extern from "fastcopy.h" nogil:
                          fc_error *e)
     int fc_transfer_run(const fc_request *q, const fc_options *o, const fc_plan *p, const fc_hooks *h, fc_report *r)
     int fc_facts_of_directory(int dir, const char *path, fc_facts *f)
-
-
-cdef extern from "sys.h" nogil:
-    int fc_sys_open(int dir, const char *path, int flags, unsigned mode)
-    int fc_sys_close(int fd)
 
 
 cdef extern from "regions.h" nogil:

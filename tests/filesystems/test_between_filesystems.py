@@ -40,6 +40,8 @@ def test_right_copy_or_a_refusal_from_one_filesystem_to_another(
             assert engine in refusers | {"clone", "copy_range"}
             assert dst.read_bytes() == b"old"
             return
+    # One end with a medium behind it is enough to go past the page cache there.
+    refusers -= FILESYSTEMS[one].refuses ^ FILESYSTEMS[other].refuses
     assert engine not in refusers | {"clone"}
     assert engine in ("auto", report.engine)
     assert dst.read_bytes() == content

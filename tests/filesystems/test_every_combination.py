@@ -91,7 +91,7 @@ def check_change_is_noticed(
         options["reflink"] = "never"
     options["progress"] = After(1 if middle else 0, lambda: shape.disturb(src))
     moving = ("pwrite", "copy_file_range", "mmap", "process_vm_readv")
-    slowly = faults(*(slow(op, 0.15, 2, for_ever=False) for op in moving)) if middle else nullcontext()
+    slowly = faults(*(slow(op, 0.15, 1, for_ever=False) for op in moving)) if middle else nullcontext()
     with slowly, pytest.raises(OSError) as noticed:
         door.carry(src, dst.path, **options)
     assert isinstance(noticed.value, fastcopy.CopyError)
