@@ -43,6 +43,7 @@ static enum fc_code code_of(enum fc_op op, int err)
     case FC_OP_fsetxattr:
     case FC_OP_fgetxattr:
     case FC_OP_flistxattr:
+    case FC_OP_fremovexattr:
         return FC_FINALIZE_E_METADATA;
     default:
         return FC_CODE_NONE;

@@ -69,6 +69,29 @@ static bool is_rotational(dev_t dev)
     return known && text[0] == '1';
 }
 
+/* Behind FUSE may be a cluster, and only the table of mounts says so: " - fuse.glusterfs " after the device. */
+static int fuse_kind(dev_t dev)
+{
+    static const struct {
+        const char *type;
+        int fs;
+    } kinds[] = {{" - fuse.glusterfs ", FC_FS_glusterfs}, {" - fuse.ceph", FC_FS_ceph}};
+    char wanted[32], *line = NULL;
+    size_t room = 0;
+    int fs = FC_FS_fuse;
+    snprintf(wanted, sizeof wanted, " %u:%u ", major(dev), minor(dev));
+    FILE *mounts = fopen("/proc/self/mountinfo", "re");
+    if (mounts == NULL)
+        return fs;
+    while (getline(&line, &room, mounts) > 0)
+        for (size_t i = 0; strstr(line, wanted) != NULL && i < sizeof kinds / sizeof kinds[0]; i++)
+            if (strstr(line, kinds[i].type) != NULL)
+                fs = kinds[i].fs;
+    free(line);
+    fclose(mounts);
+    return fs;
+}
+
 static void look_at_filesystem(int fd, struct fc_end_facts *e)
 {
     struct statfs sf;
@@ -83,6 +106,8 @@ static void look_at_filesystem(int fd, struct fc_end_facts *e)
         if (sf.f_blocks != 0)
             e->free_bytes = (uint64_t)sf.f_bsize * (geteuid() == 0 ? sf.f_bfree : sf.f_bavail);
     }
+    if (e->fs == FC_FS_fuse)
+        e->fs = fuse_kind((dev_t)e->id.dev);
     e->fs_flags = fc_fs_flags(e->fs);
     if (e->fs == FC_FS_xfs && fc_sys_xfs_has_reflink(fd) == 0)
         e->fs_flags &= ~(unsigned)FC_FS_CLONES;
@@ -297,9 +322,9 @@ void fc_facts_of(int src_fd, const struct stat *src, int dst_fd, const struct st
     f->data_bytes = smaller(f->src.id.size, f->src.allocated);
 
     bool named = o->engine != FC_ENGINE_NONE || o->cache == FC_CACHE_DROP;
-    if ((f->src.id.size <= t->small && !named) || will_clone(f, o))
+    if (f->src.id.size <= t->small && !named)
         return;
-    bool closely = named || f->src.id.size >= LOOK_CLOSELY;
+    bool closely = named || (f->src.id.size >= LOOK_CLOSELY && !will_clone(f, o));
     f->looked_at_machine = true;
     look_at_machine(&f->machine, closely);
     if (closely)

@@ -179,7 +179,10 @@ unsigned fc_batch_cpus(void);
 /* The numbers of the dispatcher: data, so that a calibration can replace them. tuning.c holds the
  * built-in ones, each with the measurement behind it. */
 struct fc_tuning {
-    uint64_t small;              /* up to here: one call, no thread, no window */
+    uint64_t small; /* up to here: one call, no thread, no window */
+    uint64_t
+        one_copy_below; /* on one filesystem, up to here: copy_range, where its one copy beats two workers */
+    uint64_t clone_over_from;    /* over an existing file, from here: clone */
     uint64_t parallel_threshold; /* from here: regions */
     uint64_t min_region;
     uint64_t chunk;         /* buffered, local */
@@ -313,12 +316,12 @@ enum fc_audit { FC_AUDIT_COPYFILE, FC_AUDIT_OPEN_SOURCE, FC_AUDIT_OPEN_DESTINATI
 
 struct fc_copyfile {
     const char *src, *dst;
-    /* Called before each step, on the calling thread; anything but 0 forbids it. */
+    /* Called before each step, on the calling thread; anything but 0 forbids it. NULL: nobody listens. */
     int (*audit)(void *arg, enum fc_audit event);
     void *arg;
 };
 
-#define FC_NOT_ORDINARY 1
+#define FC_NOT_ORDINARY 4095 /* no errno */
 
 /* FC_NOT_ORDINARY: it is not, and nothing was done. A failed open says so in r->error.op and .at. */
 int fc_copyfile(const struct fc_copyfile *q, const struct fc_options *o, const struct fc_tuning *t,

@@ -17,6 +17,8 @@ static int set_size(struct fc_job *j, uint64_t size)
     if (rc != 0)
         return fc_fail(j, rc, FC_OP_ftruncate, FC_AT_DESTINATION, size);
     j->dst_size = size;
+    if (size < j->old_size)
+        atomic_store(&j->touched, true);
     return 0;
 }
 
@@ -58,6 +60,8 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 static uint64_t prefix(const struct fc_job *j)
 {
     uint64_t tail = atomic_load(&j->tail_from);
+    if (j->leaves == NULL)
+        return j->whole ? j->plan->size : 0;
     for (unsigned i = 0; i < j->leaf_count; i++)
         if (j->leaves[i].at < j->leaves[i].end)
             return smaller(j->leaves[i].at, tail);
@@ -98,7 +102,9 @@ static int follow_growth(struct fc_job *j, uint64_t *length)
  * nothing was written yet, the old content stays. */
 static void cut(struct fc_job *j)
 {
-    bool untouched = j->keep_blocks && atomic_load(&j->written) == 0;
+    if (!j->looked)
+        return;
+    bool untouched = !atomic_load(&j->touched);
     fc_sys_ftruncate(j->dst, untouched ? j->old_size : prefix(j)); /* the first error is the one to tell */
 }
 
@@ -114,11 +120,12 @@ static int run_whole(struct fc_job *j)
         rc = fc_engine_get(j->plan->ladder[0])->copy(&w, &all);
     if (rc == 0) {
         j->report->workers = 1;
+        j->whole = true;
         j->dst_size = j->plan->size;
     }
     if (rc != FC_PASS)
         return rc;
-    rc = j->rc = fc_ladder_next(j, 0, w.pass_errno, 0);
+    rc = j->rc = fc_ladder_next(j, 0, w.pass_errno, w.pass_op, 0);
     return rc == 0 ? FC_PASS : rc;
 }
 
@@ -193,6 +200,7 @@ static int run(struct fc_job *j)
         if (rc != 0)
             return fc_fail(j, rc, FC_OP_fstat, FC_AT_DESTINATION, 0);
         j->old_size = j->dst_size = (uint64_t)st.st_size;
+        j->looked = true;
     }
     rc = FC_PASS;
     if (fc_engine_get(p->ladder[0])->flags & FC_ENGINE_WHOLE_FILE)

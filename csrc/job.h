@@ -18,6 +18,8 @@ struct fc_job {
     struct fc_report *report;
     int src, dst;
     pid_t pid;
+    bool looked; /* old_size is known */
+    bool whole;  /* the first engine took the file in one call */
     bool forked; /* conduct returned in a child: nothing may be joined, closed or removed */
 
     /* What the destination was, and is to be. */
@@ -32,6 +34,7 @@ struct fc_job {
     atomic_uint next_leaf;
     atomic_uint rung;
     atomic_bool stop;
+    atomic_bool touched;        /* the destination is not what it was */
     _Atomic uint64_t done;      /* bytes at the destination, holes counted in */
     _Atomic uint64_t written;   /* without them */
     _Atomic uint64_t eof;       /* the lowest offset at which the source was seen to end */
@@ -53,7 +56,8 @@ struct fc_worker {
     unsigned char *buf; /* plan->chunk bytes, page-aligned */
     size_t buf_size;
     bool buf_direct;
-    int pass_errno;
+    int pass_errno;     /* of the engine that cannot go on: why, */
+    enum fc_op pass_op; /* and in doing what */
     uint64_t mapped_since_flush;
     bool drop_source;         /* of the leaf at work: its pages were not there before */
     struct fc_span behind[2]; /* stretches written: [0] growing, [1] on its way to the medium */
@@ -68,7 +72,7 @@ int fc_tick(struct fc_worker *w, uint64_t at, uint64_t n);
 int fc_fail(struct fc_job *j, int err, enum fc_op op, enum fc_at at, uint64_t offset);
 
 /* Cannot go on at all with this engine; returns FC_PASS. */
-int fc_pass(struct fc_worker *w, int err);
+int fc_pass(struct fc_worker *w, int err, enum fc_op op);
 
 /* Write all of buf; on a failure *at tells how far it came. */
 int fc_write_all(struct fc_job *j, const unsigned char *buf, uint64_t *at, size_t n);
@@ -88,10 +92,10 @@ int fc_fail_with(struct fc_job *j, const struct fc_error *e);
 /* ladder.c: the engine of the present rung, for all workers; enter and leave it; fall to the next. */
 int fc_engine_at_work(const struct fc_job *j);
 void fc_ladder_note(struct fc_report *r, int engine, int err, uint64_t offset);
-int fc_ladder_next(struct fc_job *j, unsigned rung, int err, uint64_t offset);
+int fc_ladder_next(struct fc_job *j, unsigned rung, int err, enum fc_op op, uint64_t offset);
 int fc_ladder_enter(struct fc_job *j);
 void fc_ladder_leave(struct fc_job *j);
-int fc_ladder_pass(struct fc_job *j, unsigned rung, int err, uint64_t offset);
+int fc_ladder_pass(struct fc_worker *w, unsigned rung, uint64_t offset);
 
 /* workers.c: copy all leaves; the outcome is in j->rc. Conducting is for the calling thread. */
 void fc_workers_run(struct fc_job *j);

@@ -9,9 +9,10 @@ int fc_engine_at_work(const struct fc_job *j)
     return rung < j->plan->rungs ? j->plan->ladder[rung] : FC_ENGINE_NONE;
 }
 
-int fc_pass(struct fc_worker *w, int err)
+int fc_pass(struct fc_worker *w, int err, enum fc_op op)
 {
     w->pass_errno = err;
+    w->pass_op = op;
     return FC_PASS;
 }
 
@@ -27,7 +28,7 @@ static bool is_failure_of_its_own(int err)
 }
 
 /* The engine of this rung cannot go on: take the next, or tell why there is none. */
-int fc_ladder_next(struct fc_job *j, unsigned rung, int err, uint64_t offset)
+int fc_ladder_next(struct fc_job *j, unsigned rung, int err, enum fc_op op, uint64_t offset)
 {
     int engine = j->plan->ladder[rung];
     fc_ladder_note(j->report, engine, err, offset);
@@ -35,13 +36,13 @@ int fc_ladder_next(struct fc_job *j, unsigned rung, int err, uint64_t offset)
         atomic_store(&j->rung, rung + 1);
         return 0;
     }
-    bool own = is_failure_of_its_own(err);
-    j->report->error = (struct fc_error){.err = own ? err : EOPNOTSUPP,
-                                         .code = own ? FC_COPY_E_WRITE : FC_COPY_E_UNSUPPORTED,
-                                         .op = -1,
-                                         .engine = engine,
-                                         .offset = offset,
-                                         .cause = err};
+    fc_error_set(&j->report->error, -err, op, FC_AT_BOTH, engine, offset);
+    if (!is_failure_of_its_own(err)) {
+        j->report->error.err = EOPNOTSUPP;
+        j->report->error.code = FC_COPY_E_UNSUPPORTED;
+        j->report->error.op = -1;
+        j->report->error.cause = err;
+    }
     return -j->report->error.err;
 }
 
@@ -55,7 +56,7 @@ int fc_ladder_enter(struct fc_job *j)
         int err = engine->enter != NULL ? engine->enter(j) : 0;
         if (err == 0)
             return 0;
-        int rc = fc_ladder_next(j, rung, -err, 0);
+        int rc = fc_ladder_next(j, rung, -err, FC_OP_fcntl, 0);
         if (rc != 0)
             return rc;
     }
@@ -69,15 +70,16 @@ void fc_ladder_leave(struct fc_job *j)
 }
 
 /* A worker found that the engine of `rung` cannot go on. The first to say so moves everybody on. */
-int fc_ladder_pass(struct fc_job *j, unsigned rung, int err, uint64_t offset)
+int fc_ladder_pass(struct fc_worker *w, unsigned rung, uint64_t offset)
 {
+    struct fc_job *j = w->job;
     int rc = 0;
     pthread_mutex_lock(&j->lock);
     if (j->rc != 0) {
         rc = -ECANCELED;
     } else if (atomic_load(&j->rung) == rung) {
         fc_ladder_leave(j);
-        rc = fc_ladder_next(j, rung, err, offset);
+        rc = fc_ladder_next(j, rung, w->pass_errno, w->pass_op, offset);
         if (rc == 0)
             rc = fc_ladder_enter(j);
         j->rc = rc;

@@ -85,6 +85,23 @@ static int demanded(const struct fc_facts *f, const struct fc_options *o, struct
     return 0;
 }
 
+/* Is the file worth splitting, on this machine or because the caller says so? */
+static bool wants_regions(const struct fc_facts *f, const struct fc_options *o, const struct fc_tuning *t)
+{
+    if (o->workers > 1 || o->parallel_threshold != 0)
+        return true;
+    return f->src.id.size >= t->one_copy_below && f->machine.cpus > 1 && o->workers == 0 &&
+           o->split_depth != 0;
+}
+
+/* An existing file in place, on a filesystem that shares extents but would take the new bytes into the old
+ * blocks. Where every write takes new blocks anyhow, a clone is never the dearer way. */
+static bool rewrites_cheaply(const struct fc_facts *f, const struct fc_options *o, const struct fc_tuning *t)
+{
+    return !o->atomic && f->dst.exists && f->dst.id.size > 0 && f->src.id.size < t->clone_over_from &&
+           (f->src.fs_flags & f->dst.fs_flags & FC_FS_CLONES) != 0 && !(f->dst.fs_flags & FC_FS_COW);
+}
+
 /* First match wins: the table of docs/engines.md, in its order. */
 static int choose_ladder(const struct fc_facts *f, const struct fc_options *o, const struct fc_tuning *t,
                          struct fc_plan *p, struct fc_error *e)
@@ -102,7 +119,8 @@ static int choose_ladder(const struct fc_facts *f, const struct fc_options *o, c
         p->reason = FC_REASON_size_not_believed;
     } else if (f->src.id.size <= t->small && o->cache != FC_CACHE_DROP && o->workers <= 1) {
         p->reason = f->src.id.size == 0 ? FC_REASON_empty : FC_REASON_small_file;
-    } else if (zero_copy && o->reflink != FC_WHEN_NEVER && fc_engine_refuses(FC_ENGINE_clone, f) == NULL) {
+    } else if (zero_copy && o->reflink != FC_WHEN_NEVER && fc_engine_refuses(FC_ENGINE_clone, f) == NULL &&
+               !rewrites_cheaply(f, o, t)) {
         p->reason = FC_REASON_shared_extents;
         rung(p, f, FC_ENGINE_clone);
         rung(p, f, FC_ENGINE_copy_range);
@@ -120,6 +138,11 @@ static int choose_ladder(const struct fc_facts *f, const struct fc_options *o, c
         p->reason = FC_REASON_cache_pressure;
         rung(p, f, FC_ENGINE_direct);
         p->drop_cache = true;
+    } else if (rewrites_cheaply(f, o, t)) {
+        p->reason = FC_REASON_rewrite;
+    } else if (zero_copy && o->reflink != FC_WHEN_NEVER && one_mount(f) && !wants_regions(f, o, t)) {
+        p->reason = FC_REASON_one_copy;
+        rung(p, f, FC_ENGINE_copy_range);
     } else {
         p->reason = FC_REASON_warm_local;
     }
@@ -136,14 +159,21 @@ static bool rotates(const struct fc_facts *f)
     return f->src.rotational && (f->resident < 0 || (uint64_t)f->resident < f->src.id.size / 2);
 }
 
+/* A batch system's grant bounds every automatic count, of threads that wait as well: they were granted to
+ * others. */
+static unsigned within_grant(const struct fc_options *o, unsigned wanted, struct fc_plan *p)
+{
+    if (o->batch_cpus == 0 || o->batch_cpus >= wanted)
+        return wanted;
+    p->workers_reason = FC_REASON_batch_granted;
+    return o->batch_cpus;
+}
+
 static unsigned granted(const struct fc_facts *f, const struct fc_options *o, unsigned wanted,
                         struct fc_plan *p)
 {
     unsigned cpus = f->machine.cpus == 0 ? 1 : f->machine.cpus;
-    if (o->batch_cpus != 0 && o->batch_cpus < wanted) {
-        p->workers_reason = FC_REASON_batch_granted;
-        wanted = o->batch_cpus;
-    }
+    wanted = within_grant(o, wanted, p);
     if (cpus < wanted)
         wanted = cpus;
     if (wanted == 1 && cpus == 1)
@@ -155,8 +185,17 @@ static unsigned choose_workers(const struct fc_facts *f, const struct fc_options
                                const struct fc_tuning *t, struct fc_plan *p)
 {
     uint64_t threshold = o->parallel_threshold != 0 ? o->parallel_threshold : t->parallel_threshold;
+    uint64_t min_region = o->min_region != 0 ? o->min_region : t->min_region;
     const unsigned one = 1;
     if (fc_engine_get(p->ladder[p->rungs - 1])->flags & FC_ENGINE_WHOLE_FILE) {
+        p->workers_reason = FC_REASON_whole_file;
+        return one;
+    }
+    if (p->reason == FC_REASON_one_copy) {
+        p->workers_reason = FC_REASON_one_copy;
+        return one;
+    }
+    if (p->ladder[0] == FC_ENGINE_clone && !f->looked_at_machine) {
         p->workers_reason = FC_REASON_whole_file;
         return one;
     }
@@ -164,7 +203,7 @@ static unsigned choose_workers(const struct fc_facts *f, const struct fc_options
         p->workers_reason = FC_REASON_no_region;
         return one;
     }
-    if (f->src.id.size < threshold) {
+    if (f->src.id.size < threshold || f->src.id.size < 2 * min_region) {
         p->workers_reason = FC_REASON_below_threshold;
         return one;
     }
@@ -175,7 +214,7 @@ static unsigned choose_workers(const struct fc_facts *f, const struct fc_options
     if (either(f, FC_FS_NETWORK)) {
         /* These threads wait for a server, not for a CPU. */
         p->workers_reason = either(f, FC_FS_STREAMS) ? FC_REASON_streams : FC_REASON_network;
-        return either(f, FC_FS_STREAMS) ? t->network_workers : one;
+        return either(f, FC_FS_STREAMS) ? within_grant(o, t->network_workers, p) : one;
     }
     if (rotates(f)) {
         p->workers_reason = FC_REASON_rotating;
@@ -183,7 +222,7 @@ static unsigned choose_workers(const struct fc_facts *f, const struct fc_options
     }
     if (p->ladder[0] == FC_ENGINE_direct) {
         p->workers_reason = FC_REASON_in_flight; /* and these for a device */
-        return t->direct_workers;
+        return within_grant(o, t->direct_workers, p);
     }
     p->workers_reason = FC_REASON_cpus_allowed;
     return granted(f, o, t->max_workers, p);
@@ -269,6 +308,8 @@ int fc_plan_make(const struct fc_facts *f, const struct fc_options *o, const str
     p->small = (p->reason == FC_REASON_small_file || p->reason == FC_REASON_empty) && !p->has_holes &&
                !p->find_zeros;
     p->workers = choose_workers(f, o, t, p);
+    if (p->reason == FC_REASON_warm_local && p->workers == 1)
+        p->reason = FC_REASON_local;
     /* One worker needs no regions but the report of how far it came. */
     p->split_depth = p->workers > 1 ? believed_depth(o, t) : 0;
     p->min_region = o->min_region != 0 ? o->min_region : t->min_region;

@@ -38,6 +38,8 @@ int fc_conduct(struct fc_job *j, enum fc_phase phase, uint64_t done)
 int fc_tick(struct fc_worker *w, uint64_t at, uint64_t n)
 {
     struct fc_job *j = w->job;
+    if (n > 0)
+        atomic_store_explicit(&j->touched, true, memory_order_relaxed);
     atomic_fetch_add_explicit(&j->written, n, memory_order_relaxed);
     uint64_t done = atomic_fetch_add_explicit(&j->done, n, memory_order_relaxed) + n;
     if (j->plan->drop_cache || j->plan->sync != FC_SYNC_NONE) {
@@ -72,7 +74,7 @@ static int copy_span(struct fc_worker *w, struct fc_span *s)
         unsigned rung = atomic_load(&j->rung);
         int rc = fc_engine_get(j->plan->ladder[rung])->copy(w, s);
         if (rc == FC_PASS)
-            rc = fc_ladder_pass(j, rung, w->pass_errno, s->at);
+            rc = fc_ladder_pass(w, rung, s->at);
         else if (rc == FC_EOF)
             fc_lower(&j->eof, s->at);
         if (rc != 0)

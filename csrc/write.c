@@ -12,6 +12,7 @@ int fc_write_all(struct fc_job *j, const unsigned char *buf, uint64_t *at, size_
             put = -EIO; /* a write of something that writes nothing and gives no reason would spin */
         if (put < 0)
             return fc_fail(j, (int)put, FC_OP_pwrite, FC_AT_DESTINATION, *at);
+        atomic_store_explicit(&j->touched, true, memory_order_relaxed);
         buf += put;
         *at += (uint64_t)put;
         n -= (size_t)put;
@@ -27,6 +28,7 @@ int fc_make_hole(struct fc_job *j, uint64_t at, uint64_t end)
         end = old; /* beyond the old end nothing was written: it reads as zeros once the length is set */
     if (at >= end)
         return 0;
+    atomic_store_explicit(&j->touched, true, memory_order_relaxed);
     int rc = fc_sys_punch_hole(j->dst, at, end - at);
     if (rc == 0)
         return 0;

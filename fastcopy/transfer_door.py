@@ -399,7 +399,7 @@ def _workers_sentence(p: Plan) -> str:
     c = p.choice
     who = "One worker copies" if p.workers == 1 else f"{p.workers} workers copy"
     sentence = f"{who}, because {c['workers_reason_text']}"
-    if p.chunk and not c["small"]:
+    if not c["small"] and p.engine not in ("clone", "copy_range"):  # these size their requests as they go
         sentence += f"; one request moves {_amount(p.chunk)}"
     if p.workers > 1 and c["split_depth"]:
         sentence += f", and regions are split down to {_amount(c['min_region'])}"
@@ -422,7 +422,7 @@ def _preparation(p: Plan) -> Iterator[str]:
 
 def _publication(p: Plan) -> str:
     if p.publish == "in_place":
-        return "It is written in place: a reader sees it grow, and a failure leaves the part that was written."
+        return "It is written in place: a reader sees it change, and a failure leaves the part that was written."
     return "It gets its name when it is whole; until then, and after a failure, what has that name now stays."
 
 

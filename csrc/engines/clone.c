@@ -33,7 +33,7 @@ static int copy(struct fc_worker *w, struct fc_span *s)
     default:
         /* EOPNOTSUPP, EXDEV, EINVAL (NOCOW beside COW, a filesystem that rounds), ETXTBSY (swap file),
          * EPERM and ENOSYS (filters), ENOTTY (a FUSE that passes no ioctl), EISDIR... */
-        return fc_pass(w, -rc);
+        return fc_pass(w, -rc, FC_OP_ficlone);
     }
     /* Some filesystems have said yes and left the file short (ZFS, several versions): look. */
     struct stat st;
@@ -42,11 +42,13 @@ static int copy(struct fc_worker *w, struct fc_span *s)
         return fc_fail(j, rc, FC_OP_fstat, FC_AT_DESTINATION, 0);
     if ((uint64_t)st.st_size < s->end) {
         rc = fc_sys_ftruncate(j->dst, 0);
-        return rc != 0 ? fc_fail(j, rc, FC_OP_ftruncate, FC_AT_DESTINATION, 0) : fc_pass(w, ENODATA);
+        return rc != 0 ? fc_fail(j, rc, FC_OP_ftruncate, FC_AT_DESTINATION, 0)
+                       : fc_pass(w, ENODATA, FC_OP_ficlone);
     }
     s->at = s->end;
     j->dst_size = (uint64_t)st.st_size;
-    return fc_tick(w, 0, s->end);
+    atomic_fetch_add(&j->done, s->end); /* nothing was written */
+    return 0;
 }
 
 const struct fc_engine fc_engine_clone = {

@@ -30,7 +30,7 @@ static int nothing_came(struct fc_worker *w, uint64_t at)
     int rc = fc_sys_fstat(w->job->src, &st);
     if (rc != 0)
         return fc_fail(w->job, rc, FC_OP_fstat, FC_AT_SOURCE, at);
-    return (uint64_t)st.st_size <= at ? FC_EOF : fc_pass(w, ENODATA);
+    return (uint64_t)st.st_size <= at ? FC_EOF : fc_pass(w, ENODATA, FC_OP_copy_file_range);
 }
 
 static uint64_t next_size(uint64_t n, uint64_t took_ns)
@@ -61,7 +61,7 @@ static int copy(struct fc_worker *w, struct fc_span *s)
              * (fuse-overlayfs); ETXTBSY (swap file); EFBIG at the end of a file. What is really broken
              * shows itself again to a plain read or write. */
             if (got < 0)
-                return fc_pass(w, (int)-got);
+                return fc_pass(w, (int)-got, FC_OP_copy_file_range);
         }
         s->at += (uint64_t)got;
         int rc = fc_tick(w, at, (uint64_t)got);

@@ -50,6 +50,8 @@ static int put(struct fc_job *j, const unsigned char *buf, uint64_t at, size_t n
             done = -EIO;
         if (done < 0 && done != -EINVAL)
             return fc_fail(j, (int)done, FC_OP_pwrite, FC_AT_DESTINATION, at);
+        if (done > 0)
+            atomic_store_explicit(&j->touched, true, memory_order_relaxed);
         size_t whole =
             done < 0 ? 0 : (size_t)done / block * block; /* after a short write, go on from a border */
         if (whole == 0) {
@@ -79,7 +81,7 @@ static int copy(struct fc_worker *w, struct fc_span *s)
         size_t n = (size_t)(end - at < w->buf_size ? end - at : w->buf_size / block * block);
         ssize_t got = fc_sys_pread(j->src, w->buf, n, at);
         if (got == -EINVAL)
-            return fc_pass(w, EINVAL);
+            return fc_pass(w, EINVAL, FC_OP_pread);
         if (got < 0)
             return fc_fail(j, (int)got, FC_OP_pread, FC_AT_SOURCE, at);
         size_t whole = (size_t)got / block * block;
@@ -92,7 +94,7 @@ static int copy(struct fc_worker *w, struct fc_span *s)
         }
         int pass, rc = put(j, w->buf, at, whole, &pass);
         if (rc == 0 && pass != 0)
-            return fc_pass(w, pass);
+            return fc_pass(w, pass, FC_OP_pwrite);
         if (rc == 0) {
             uint64_t now = at + whole, from = s->at;
             s->at = now < s->end ? now : s->end;

@@ -109,7 +109,8 @@ static int copy_window(struct fc_worker *w, const struct view *src, const struct
         if (got == -EFAULT || got == 0) {
             rc = missing_page(w, src, s, end);
         } else if (got < 0) {
-            return fc_pass(w, (int)-got); /* ENOSYS, EPERM: a filter forbids the call */
+            return fc_pass(w, (int)-got,
+                           FC_OP_process_vm_readv); /* ENOSYS, EPERM: a filter forbids the call */
         } else {
             s->at += (uint64_t)got;
             rc = fc_tick(w, at, (uint64_t)got);
@@ -136,6 +137,14 @@ static int flush(struct fc_worker *w, uint64_t n, uint64_t end)
     return fc_behind_wait(j, from, end - from);
 }
 
+/* ENODEV, EINVAL, EACCES, EPERM, ENOSYS: this file, or this filesystem, has no mappings. What remains is
+ * about us: too little address space (ENOMEM), too many locked pages (EAGAIN), too many files (ENFILE). */
+static int not_mapped(struct fc_worker *w, int rc, enum fc_at at, uint64_t offset)
+{
+    bool ours = rc == -ENOMEM || rc == -EAGAIN || rc == -ENFILE;
+    return ours ? fc_fail(w->job, rc, FC_OP_mmap, at, offset) : fc_pass(w, -rc, FC_OP_mmap);
+}
+
 static int copy(struct fc_worker *w, struct fc_span *s)
 {
     struct fc_job *j = w->job;
@@ -149,11 +158,11 @@ static int copy(struct fc_worker *w, struct fc_span *s)
         struct view src, dst;
         int rc = map(w, j->src, false, s->at, end, &src);
         if (rc != 0)
-            return fc_pass(w, -rc);
+            return not_mapped(w, rc, FC_AT_SOURCE, s->at);
         rc = map(w, j->dst, true, s->at, end, &dst);
         if (rc != 0) {
             unmap(w, &src);
-            return fc_pass(w, -rc);
+            return not_mapped(w, rc, FC_AT_DESTINATION, s->at);
         }
         rc = copy_window(w, &src, &dst, s, end);
         unmap(w, &src);

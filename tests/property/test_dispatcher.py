@@ -73,7 +73,7 @@ def test_choice_and_reason(invented: dict[str, Any], ladder: tuple[str, ...], re
         (facts("nfs", "ext4", one_mount=False), 1, "network"),
         (facts(src_more={"rotational": True}, resident=0), 1, "rotating"),
         (facts(src_more={"rotational": True}), 2, "cpus_allowed"),  # in memory already: no head moves
-        (facts(dst_more={"rotational": True}), 1, "rotating"),
+        (facts(dst_more={"rotational": True}), 2, "cpus_allowed"),  # the page cache takes what is written
         (facts(memory=GIB, resident=0), 4, "in_flight"),
         (facts(size=MIB), 1, "below_threshold"),
         (facts("proc", "ext4", 0), 1, "no_region"),

@@ -198,7 +198,7 @@ def filled(directory: Path, leave: int) -> Iterator[None]:
     finally:
         filler.unlink(missing_ok=True)
         subprocess.run(("sync", "-f", str(directory)), check=True)  # Btrfs frees when it commits
-        for _ in range(1000):  # and XFS in the background
+        for _ in range(200):  # and XFS in the background
             if room() > before // 2:
                 break
             time.sleep(0.01)

@@ -60,15 +60,16 @@ def test_writers_of_one_destination_leave_one_of_the_sources(tmp_path: Path) -> 
             if dst.exists():
                 seen.add(dst.read_bytes())
 
-    looker = threading.Thread(target=look)
-    looker.start()
-    try:
-        with nothing_leaked(tmp_path), ThreadPoolExecutor(4) as pool:
-            for done in [pool.submit(fastcopy.transfer, tmp_path / f"src-{n % 4}", dst) for n in range(60)]:
-                done.result()
-    finally:
-        stop.set()
-        looker.join()
+    with nothing_leaked(tmp_path):
+        looker = threading.Thread(target=look)
+        looker.start()
+        try:
+            with ThreadPoolExecutor(4) as pool:
+                for done in [pool.submit(fastcopy.transfer, tmp_path / f"src-{n % 4}", dst) for n in range(60)]:
+                    done.result()
+        finally:
+            stop.set()
+            looker.join()
     assert seen <= set(contents)  # never a mixture, never half
     assert dst.read_bytes() in contents
 

@@ -1,0 +1,264 @@
+"""The documentation is so: its examples run, its links lead somewhere, and it names all that there is to name.
+
+An example is a fenced block of `python` in README.md or docs/. It runs in a process of its own, in a directory that
+holds `a.bin` (24 MiB), `data/one.bin`, `data/sub/two.bin` and an empty `scratch/`. Where a block of `text` follows at
+once, that is what it prints; `...` there stands for anything, and lines may be wrapped anywhere.
+"""
+
+import dataclasses
+import doctest
+import errno
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import fastcopy
+from fastcopy import _core
+from fastcopy.options import ARGUMENTS, PRESETS, SHUTIL_ARGUMENTS
+from support.shapes import KIB, MIB, noise
+from support.shells import python
+
+pytestmark = pytest.mark.release
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+EXAMPLES_IN = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [*EXAMPLES_IN, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+HEADING = re.compile(r"^(#+) (.*)$", re.MULTILINE)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+CODE = re.compile(r"`([^`]+)`")
+
+
+# ---- reading a page -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Example:
+    page: str
+    line: int
+    code: str
+    prints: str | None  # None: whatever it likes
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+def examples(page: str, text: str) -> list[Example]:
+    blocks = list(BLOCK.finditer(text))
+    found = []
+    for block, after in zip(blocks, [*blocks[1:], None], strict=True):
+        if block[1] == "python":
+            told = after is not None and after[1] == "text" and not text[block.end() : after.start()].strip()
+            line = text.count("\n", 0, block.start()) + 2
+            found.append(Example(page, line, block[2], after[2] if told and after else None))
+    return found
+
+
+def prose(text: str) -> str:
+    return BLOCK.sub("", text)
+
+
+def anchors(text: str) -> set[str]:
+    """As GitHub makes them."""
+    headings = (heading[2].replace("`", "").lower() for heading in HEADING.finditer(prose(text)))
+    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in headings}
+
+
+def broken_links(page: Path, text: str) -> list[str]:
+    broken = []
+    for link in LINK.findall(prose(text)):
+        name, _, anchor = link.partition("#")
+        if "://" in name:
+            continue
+        target = page.parent / name if name else page
+        there = text if target == page else target.read_text(encoding="utf-8") if target.is_file() else None
+        if there is None or (anchor and anchor not in anchors(there)):
+            broken.append(link)
+    return broken
+
+
+def section(text: str, heading: str) -> str:
+    """What stands under a heading, down to the next."""
+    headings = list(HEADING.finditer(text))
+    for this, following in zip(headings, [*headings[1:], None], strict=True):
+        if this[2] == heading:
+            return text[this.end() : following.start() if following else None]
+    raise AssertionError(f"there is no heading {heading!r}")
+
+
+def table(page: str, heading: str) -> dict[str, list[str]]:
+    """The rows of the tables under a heading: each name in the first cell -> the other cells of its row."""
+    rows: dict[str, list[str]] = {}
+    for line in section((DOCS / page).read_text(encoding="utf-8"), heading).splitlines():
+        if line.startswith("|"):
+            first, *others = (cell.strip() for cell in line.strip("|").split("|"))
+            rows |= dict.fromkeys(CODE.findall(first), others)
+    assert rows, f"{page} has no table under {heading!r}"
+    return rows
+
+
+def source(path: str) -> str:
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+# ---- examples and links ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "a.bin").write_bytes(noise(24 * MIB))
+    for path in ("data/one.bin", "data/sub/two.bin"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(noise(KIB))
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(example: Example) -> None:
+    # The lines are counted as on the page, so that a traceback tells where.
+    printed = python("\n" * (example.line - 1) + example.code, flags=("-W", "error"))
+    if example.prints is not None:
+        options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+        right = doctest.OutputChecker().check_output(example.prints, printed, options)
+        assert right, f"{example} prints\n{printed}\nand not\n{example.prints}"
+
+
+ALL_EXAMPLES = [example for page in EXAMPLES_IN for example in examples(page.name, page.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize("example", ALL_EXAMPLES, ids=str)
+def test_every_example_runs_and_prints_what_is_said(example: Example, workplace: Path) -> None:
+    run(example)
+
+
+def test_every_page_for_users_has_examples() -> None:
+    assert {page.name for page in EXAMPLES_IN} - {example.page for example in ALL_EXAMPLES} == {"internals.md"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_between_the_pages_leads_somewhere(page: Path) -> None:
+    assert broken_links(page, page.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("page", EXAMPLES_IN[1:], ids=lambda page: page.name)
+def test_the_readme_leads_to_every_page(page: Path) -> None:
+    assert f"docs/{page.name}" in LINK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+
+
+# ---- all that there is to name --------------------------------------------------------------------------
+
+
+def fields(kind: type) -> set[str]:
+    return {field.name for field in dataclasses.fields(kind) if not field.name.startswith("_")}
+
+
+def test_every_option_is_described_and_no_other() -> None:
+    assert set(table("transfer.md", "Options")) == set(ARGUMENTS)
+
+
+def test_every_option_of_the_shutil_door_is_named() -> None:
+    assert set(CODE.findall(section((DOCS / "shutil.md").read_text(encoding="utf-8"), "What is added"))) > set(
+        SHUTIL_ARGUMENTS
+    )
+
+
+def test_every_field_that_a_caller_reads_is_described_and_no_other() -> None:
+    assert set(table("transfer.md", "The report")) == fields(fastcopy.Report)
+    assert set(table("transfer.md", "The plan")) == fields(fastcopy.Plan) | {"facts"}
+    assert set(table("transfer.md", "Progress and cancelling")) == fields(fastcopy.Progress) | {"eta"}
+
+
+def test_every_error_code_is_described_with_its_errno() -> None:
+    described = table("failures.md", "Codes")
+    # Nothing verifies yet, so nothing raises those.
+    assert set(described) == {code for code in _core.CODES if not code.startswith("VERIFY_E_")}
+    for code, (_, numbers, _) in described.items():
+        (first, *_) = CODE.findall(numbers)
+        assert getattr(errno, first) == _core.CODES[code], f"{code} is {numbers}"
+
+
+def test_every_engine_is_described_and_no_other() -> None:
+    assert set(table("engines.md", "The engines")) == set(fastcopy.engines())
+    readme = section((ROOT / "README.md").read_text(encoding="utf-8"), "Engines")
+    assert set(fastcopy.engines()) <= set(CODE.findall(readme))
+
+
+def test_every_reason_is_described_and_no_other() -> None:
+    reasons = set(re.findall(r"^REASON\((\w+),", source("csrc/reasons.def"), re.MULTILINE)) - {"none"}
+    assert reasons
+    assert set(table("engines.md", "The dispatcher")) | set(table("engines.md", "Workers")) == reasons
+
+
+def test_the_dispatchers_table_has_the_dispatchers_order() -> None:
+    function = re.search(r"^static int choose_ladder\(.*?^}", source("csrc/plan.c"), re.DOTALL | re.MULTILINE)
+    assert function is not None
+    in_the_code = re.findall(r"FC_REASON_(\w+)", function[0])
+    assert list(table("engines.md", "The dispatcher")) == in_the_code
+
+
+def test_every_number_of_the_dispatcher_is_described_as_it_is() -> None:
+    set_to = re.findall(r"^ *\.(\w+) = (\d+)(?: \* FC_(.)IB)?,", source("csrc/tuning.c"), re.MULTILINE)
+    assert set_to
+    described = {name: cells[0] for name, cells in table("engines.md", "The numbers").items()}
+    assert described == {name: f"{number} {unit}iB" if unit else number for name, number, unit in set_to}
+
+
+def test_every_variable_and_preset_is_described_and_no_other() -> None:
+    variables = re.findall(r"\.get\(\"(FASTCOPY_\w+)\"\)", source("fastcopy/options.py"))
+    assert set(table("engines.md", "Environment")) == set(variables) != set()
+    assert set(table("engines.md", "Choosing yourself")) == set(PRESETS)
+
+
+def test_every_public_name_is_somewhere() -> None:
+    everything = "".join(page.read_text(encoding="utf-8") for page in EXAMPLES_IN)
+    assert [name for name in fastcopy.__all__ if not re.search(rf"\b{name}\b", everything)] == []
+
+
+# ---- all this can fail ----------------------------------------------------------------------------------
+
+WRONG = """\
+# A page
+
+[gone](gone.md), [no such place](#nowhere), [itself](#a-page), [elsewhere](https://example.org/)
+
+```python
+print("one")
+```
+
+```text
+two
+```
+
+```python
+1 / 0
+```
+
+```text
+in no python block: [gone too](gone-too.md)
+```
+"""
+
+
+def test_a_wrong_example_is_noticed(workplace: Path) -> None:
+    wrong_output, raises = examples("page.md", WRONG)
+    assert (str(wrong_output), wrong_output.prints) == ("page.md:6", "two\n")
+    with pytest.raises(AssertionError, match=r"page\.md:6 prints\s+one"):
+        run(wrong_output)
+    with pytest.raises(AssertionError, match="line 14, in <module>"):
+        run(raises)
+
+
+def test_a_broken_link_is_noticed(tmp_path: Path) -> None:
+    assert broken_links(tmp_path / "page.md", WRONG) == ["gone.md", "#nowhere"]
+
+
+def test_a_missing_section_or_table_is_noticed() -> None:
+    with pytest.raises(AssertionError, match="no heading"):
+        section(WRONG, "Another page")
+    with pytest.raises(AssertionError, match="no table"):
+        table("failures.md", "Fork")
