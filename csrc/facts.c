@@ -78,18 +78,22 @@ static int fuse_kind(dev_t dev)
     } kinds[] = {{" - fuse.glusterfs ", FC_FS_glusterfs}, {" - fuse.ceph", FC_FS_ceph}};
     char wanted[32], *line = NULL;
     size_t room = 0;
-    int fs = FC_FS_fuse;
+    int kind = FC_FS_fuse;
     snprintf(wanted, sizeof wanted, " %u:%u ", major(dev), minor(dev));
-    FILE *mounts = fopen("/proc/self/mountinfo", "re");
-    if (mounts == NULL)
-        return fs;
+    int fd = fc_sys_open(AT_FDCWD, "/proc/self/mountinfo", O_RDONLY, 0);
+    FILE *mounts = fd >= 0 ? fdopen(fd, "r") : NULL;
+    if (mounts == NULL) {
+        if (fd >= 0)
+            fc_sys_close(fd);
+        return kind;
+    }
     while (getline(&line, &room, mounts) > 0)
         for (size_t i = 0; strstr(line, wanted) != NULL && i < sizeof kinds / sizeof kinds[0]; i++)
             if (strstr(line, kinds[i].type) != NULL)
-                fs = kinds[i].fs;
+                kind = kinds[i].fs;
     free(line);
     fclose(mounts);
-    return fs;
+    return kind;
 }
 
 static void look_at_filesystem(int fd, struct fc_end_facts *e)

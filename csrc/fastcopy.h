@@ -217,6 +217,7 @@ struct fc_plan {
     bool to_eof;   /* the end of the file is where read says */
     enum fc_sync sync;
 
+    bool believed;   /* size and times of the source mean something */
     bool small;      /* one call */
     bool has_holes;  /* walk data and holes */
     bool find_zeros; /* turn blocks of zeros into holes */

@@ -27,7 +27,9 @@ static bool needs_length(const struct fc_job *j)
     for (unsigned i = 0; i < j->plan->rungs; i++)
         if (fc_engine_get(j->plan->ladder[i])->flags & (FC_ENGINE_MAPS | FC_ENGINE_ALIGNED))
             return true;
-    return j->leaf_count > 1;
+    /* And a write beyond the end makes some filesystems reserve more behind it (XFS), which a file that is
+     * mostly holes did not ask for. */
+    return j->leaf_count > 1 || j->plan->has_holes || j->plan->find_zeros;
 }
 
 static int prepare(struct fc_job *j)
@@ -78,6 +80,8 @@ static int follow(struct fc_job *j, uint64_t *length, uint64_t limit)
     if (rc != 0)
         return fc_fail(j, rc, FC_OP_memory, FC_AT_BOTH, *length);
     w.buf = buf;
+    if (j->report->workers == 0)
+        j->report->workers = 1;
     struct fc_span s = {*length, limit};
     rc = fc_engine_get(FC_ENGINE_buffered)->copy(&w, &s);
     *length = s.at;
@@ -176,6 +180,8 @@ static int finish(struct fc_job *j)
     int rc = 0;
     if (tail < end)
         rc = follow(j, &tail, end);
+    if (tail < end)
+        length = end = tail; /* cut short in the meantime */
     if (rc == 0 && p->to_eof && end == p->size)
         rc = follow_growth(j, &length);
     if (rc != 0)

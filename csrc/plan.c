@@ -199,7 +199,7 @@ static unsigned choose_workers(const struct fc_facts *f, const struct fc_options
         p->workers_reason = FC_REASON_whole_file;
         return one;
     }
-    if (p->reason == FC_REASON_size_not_believed || o->split_depth == 0) {
+    if (!p->believed || o->split_depth == 0) {
         p->workers_reason = FC_REASON_no_region;
         return one;
     }
@@ -260,10 +260,10 @@ static void choose_preparation(const struct fc_facts *f, struct fc_plan *p)
     /* Blocks reserved in one call, and a size that does not grow with each write: 1.1 to 1.7 times
      * faster on ext4 and XFS with two threads. tmpfs would only fill the pages twice, and where the
      * filesystem compresses or copies on write the reservation is thrown away. */
-    p->preallocate =
-        !p->small && p->reason != FC_REASON_size_not_believed && (f->dst.fs_flags & FC_FS_LOCAL) != 0 &&
-        !(f->dst.fs_flags & (FC_FS_MEMORY | FC_FS_COW | FC_FS_COMPRESSES | FC_FS_FRAGILE)) && !p->has_holes &&
-        !p->find_zeros && !clone_first && !(p->keep_blocks && f->dst.allocated >= f->src.id.size);
+    p->preallocate = !p->small && p->believed && (f->dst.fs_flags & FC_FS_LOCAL) != 0 &&
+                     !(f->dst.fs_flags & (FC_FS_MEMORY | FC_FS_COW | FC_FS_COMPRESSES | FC_FS_FRAGILE)) &&
+                     !p->has_holes && !p->find_zeros && !clone_first &&
+                     !(p->keep_blocks && f->dst.allocated >= f->src.id.size);
 }
 
 static int check_space(const struct fc_facts *f, const struct fc_plan *p, struct fc_error *e)
@@ -304,7 +304,8 @@ int fc_plan_make(const struct fc_facts *f, const struct fc_options *o, const str
     int rc = choose_ladder(f, o, t, p, e);
     if (rc != 0)
         return rc;
-    p->to_eof = o->to_eof || p->reason == FC_REASON_size_not_believed;
+    p->believed = !(f->src.fs_flags & FC_FS_PSEUDO);
+    p->to_eof = o->to_eof || !p->believed;
     p->small = (p->reason == FC_REASON_small_file || p->reason == FC_REASON_empty) && !p->has_holes &&
                !p->find_zeros;
     p->workers = choose_workers(f, o, t, p);

@@ -164,7 +164,7 @@ static int check_source(const struct fc_plan *p, const struct fc_options *o, int
 {
     struct stat st;
     struct fc_identity now;
-    if (p->reason == FC_REASON_size_not_believed)
+    if (!p->believed)
         return 0;
     int rc = fc_sys_fstat(src, &st);
     if (rc != 0)

@@ -99,12 +99,9 @@ static int copy_window(struct fc_worker *w, const struct view *src, const struct
                        uint64_t end)
 {
     enum { PIECE = 4 * 1024 * 1024 }; /* a call lasts a millisecond */
-    struct fc_job *j = w->job;
     while (s->at < end) {
         uint64_t at = s->at;
         ssize_t got = copy_piece(w, src, dst, at, (size_t)(end - at < PIECE ? end - at : PIECE));
-        if (atomic_load(&j->stop))
-            return -ECANCELED;
         int rc;
         if (got == -EFAULT || got == 0) {
             rc = missing_page(w, src, s, end);
