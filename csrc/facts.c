@@ -96,24 +96,42 @@ static int fuse_kind(dev_t dev)
     return kind;
 }
 
-static void look_at_filesystem(int fd, struct fc_end_facts *e)
+static int kind_of(uint64_t magic)
+{
+    for (int i = 1; i < FC_FS_COUNT; i++)
+        if (magics[i] == (magic & UINT64_C(0xFFFFFFFF)))
+            return i;
+    return FC_FS_unknown;
+}
+
+/* Returns the kind, for the same call tells both. */
+static int look_at_space(int fd, struct fc_end_facts *e)
 {
     struct statfs sf;
-    e->fs = FC_FS_unknown;
     e->free_bytes = UINT64_MAX;
-    if (fc_sys_fstatfs(fd, &sf) == 0) {
-        for (int i = 1; i < FC_FS_COUNT; i++)
-            if (magics[i] == ((uint64_t)sf.f_type & UINT64_C(0xFFFFFFFF)))
-                e->fs = i;
-        /* All zero: a filesystem that does not count (overlays of some kinds, FUSE). The reserve is
-         * for root, and root may use it. */
-        if (sf.f_blocks != 0)
-            e->free_bytes = (uint64_t)sf.f_bsize * (geteuid() == 0 ? sf.f_bfree : sf.f_bavail);
-    }
+    if (fc_sys_fstatfs(fd, &sf) != 0)
+        return FC_FS_unknown;
+    /* All zero: a filesystem that does not count (overlays of some kinds, FUSE). The reserve is for root,
+     * and root may use it. */
+    bool reserve = sf.f_bfree != sf.f_bavail && geteuid() == 0;
+    if (sf.f_blocks != 0)
+        e->free_bytes = (uint64_t)sf.f_bsize * (reserve ? sf.f_bfree : sf.f_bavail);
+    return kind_of((uint64_t)sf.f_type);
+}
+
+/* XFS is asked by a call of its own first: its statfs pushes on the freeing of deleted files, which takes
+ * as long as a clone does (18 us), and counts space that a clone does not need. */
+static void look_at_filesystem(int fd, struct fc_end_facts *e)
+{
+    e->fs = FC_FS_xfs;
+    e->free_bytes = UINT64_MAX;
+    int reflink = fc_sys_xfs_has_reflink(fd);
+    if (reflink < 0)
+        e->fs = look_at_space(fd, e);
     if (e->fs == FC_FS_fuse)
         e->fs = fuse_kind((dev_t)e->id.dev);
     e->fs_flags = fc_fs_flags(e->fs);
-    if (e->fs == FC_FS_xfs && fc_sys_xfs_has_reflink(fd) == 0)
+    if (reflink == 0)
         e->fs_flags &= ~(unsigned)FC_FS_CLONES;
 }
 
@@ -129,7 +147,9 @@ static void look_at_alignment(int fd, struct fc_end_facts *e)
         e->dio_memory = e->dio_offset = 4096;
 }
 
-static void look_at_end(int fd, const struct stat *st, struct fc_end_facts *e)
+/* `other`: an end that was looked at already; on the same device it has the same filesystem. */
+static void look_at_end(int fd, const struct stat *st, const struct fc_end_facts *other,
+                        struct fc_end_facts *e)
 {
     memset(e, 0, sizeof *e);
     fc_identity_of(st, &e->id);
@@ -137,7 +157,13 @@ static void look_at_end(int fd, const struct stat *st, struct fc_end_facts *e)
     e->uid = st->st_uid;
     e->gid = st->st_gid;
     e->allocated = (uint64_t)st->st_blocks * 512;
-    look_at_filesystem(fd, e);
+    if (other != NULL && other->id.dev == e->id.dev) {
+        e->fs = other->fs;
+        e->fs_flags = other->fs_flags;
+        e->free_bytes = other->free_bytes;
+    } else {
+        look_at_filesystem(fd, e);
+    }
 }
 
 /* ---- the machine ------------------------------------------------------------------------------ */
@@ -283,13 +309,14 @@ unsigned fc_batch_cpus(void)
  * that take 10 ms; and a clone takes 20 us whatever the size. */
 #define LOOK_CLOSELY (64 * FC_MIB)
 
-static bool will_clone(const struct fc_facts *f, const struct fc_options *o)
+static bool will_clone(const struct fc_facts *f, const struct fc_options *o, const struct fc_tuning *t)
 {
     /* An overlay says neither yes nor no, so a copy there must be ready for both. */
-    return (o->engine == FC_ENGINE_NONE || o->engine == FC_ENGINE_clone) && o->reflink != FC_WHEN_NEVER &&
-           o->sparse == FC_WHEN_AUTO && !o->no_zero_copy && o->cache != FC_CACHE_DROP &&
-           f->src.fs == f->dst.fs && f->src.fs != FC_FS_overlay &&
-           (f->src.fs_flags & f->dst.fs_flags & FC_FS_CLONES) != 0;
+    bool can = f->src.fs == f->dst.fs && f->src.fs != FC_FS_overlay &&
+               (f->src.fs_flags & f->dst.fs_flags & FC_FS_CLONES) != 0;
+    bool may = (o->engine == FC_ENGINE_NONE || o->engine == FC_ENGINE_clone) && o->reflink != FC_WHEN_NEVER &&
+               o->sparse == FC_WHEN_AUTO && !o->no_zero_copy && o->cache != FC_CACHE_DROP;
+    return can && may && !fc_plan_rewrites(f, o, t);
 }
 
 static void look_closely(int src_fd, int dst_fd, const struct fc_options *o, const struct fc_tuning *t,
@@ -314,21 +341,23 @@ void fc_facts_of(int src_fd, const struct stat *src, int dst_fd, const struct st
     struct stat again;
     memset(f, 0, sizeof *f);
     f->resident = -1;
-    look_at_end(src_fd, src, &f->src);
+    look_at_end(src_fd, src, NULL, &f->src);
     f->src.exists = true;
     /* Pages written here and not yet sent make the server's size and mtime move later, under our eyes. Not
      * being allowed to flush is no reason not to read. */
     if ((f->src.fs_flags & FC_FS_NETWORK) && fc_sys_fdatasync(src_fd) == 0 &&
         fc_sys_fstat(src_fd, &again) == 0)
         fc_identity_of(&again, &f->src.id);
-    look_at_end(dst_fd, dst, &f->dst);
+    look_at_end(dst_fd, dst, &f->src, &f->dst);
     f->dst.exists = dst_exists;
     f->data_bytes = smaller(f->src.id.size, f->src.allocated);
 
     bool named = o->engine != FC_ENGINE_NONE || o->cache == FC_CACHE_DROP;
-    if (f->src.id.size <= t->small && !named)
+    if ((f->src.id.size <= t->small && !named) || will_clone(f, o, t))
         return;
-    bool closely = named || (f->src.id.size >= LOOK_CLOSELY && !will_clone(f, o));
+    if (f->dst.free_bytes == UINT64_MAX && !o->to_eof) /* as shutil: nobody will ask */
+        look_at_space(dst_fd, &f->dst);
+    bool closely = named || f->src.id.size >= LOOK_CLOSELY;
     f->looked_at_machine = true;
     look_at_machine(&f->machine, closely);
     if (closely)
@@ -346,7 +375,7 @@ int fc_facts_of_directory(int dir, const char *path, struct fc_facts *f)
         return fd;
     int rc = fc_sys_fstat(fd, &st);
     if (rc == 0) {
-        look_at_end(fd, &st, &f->src);
+        look_at_end(fd, &st, NULL, &f->src);
         look_at_alignment(fd, &f->src);
         f->dst = f->src;
         f->looked_at_machine = true;

@@ -244,6 +244,9 @@ struct fc_error {
 int fc_plan_make(const struct fc_facts *f, const struct fc_options *o, const struct fc_tuning *t,
                  struct fc_plan *p, struct fc_error *e);
 
+/* Will an existing file be written over, though its filesystem could share extents? Pure. */
+bool fc_plan_rewrites(const struct fc_facts *f, const struct fc_options *o, const struct fc_tuning *t);
+
 /* NULL: the engine can run between these ends; else the reason why not. Pure. */
 const char *fc_engine_refuses(int engine, const struct fc_facts *f);
 
@@ -295,11 +298,11 @@ struct fc_report {
 };
 
 /* Move the bytes of src_fd to dst_fd as the plan says. dst_fd is open for writing (for reading too,
- * if the ladder holds `mapped`), not in append mode. On failure of a copy in place the destination is
+ * if the ladder holds `mapped`), not in append mode, and old_size long. On failure of a copy in place the destination is
  * cut to the contiguous prefix written; an unpublished one is the caller's to remove.
  * -ECANCELED: conduct said so. -EOWNERDEAD: we are the child of a fork inside conduct, and nothing was
  * joined, closed or removed. */
-int fc_job_run(const struct fc_plan *p, int src_fd, int dst_fd, const struct fc_hooks *h,
+int fc_job_run(const struct fc_plan *p, int src_fd, int dst_fd, uint64_t old_size, const struct fc_hooks *h,
                struct fc_report *r);
 
 /* Force the copy to the medium as plan->sync says: written back window by window, so that conduct is

@@ -106,8 +106,6 @@ static int follow_growth(struct fc_job *j, uint64_t *length)
  * nothing was written yet, the old content stays. */
 static void cut(struct fc_job *j)
 {
-    if (!j->looked)
-        return;
     bool untouched = !atomic_load(&j->touched);
     fc_sys_ftruncate(j->dst, untouched ? j->old_size : prefix(j)); /* the first error is the one to tell */
 }
@@ -125,7 +123,6 @@ static int run_whole(struct fc_job *j)
     if (rc == 0) {
         j->report->workers = 1;
         j->whole = true;
-        j->dst_size = j->plan->size;
     }
     if (rc != FC_PASS)
         return rc;
@@ -182,7 +179,9 @@ static int finish(struct fc_job *j)
         rc = follow(j, &tail, end);
     if (tail < end)
         length = end = tail; /* cut short in the meantime */
-    if (rc == 0 && p->to_eof && end == p->size)
+    if (j->whole)
+        length = j->dst_size; /* all that the source had when it was taken, grown or not */
+    else if (rc == 0 && p->to_eof && end == p->size)
         rc = follow_growth(j, &length);
     if (rc != 0)
         return rc;
@@ -200,14 +199,6 @@ static int run(struct fc_job *j)
 {
     const struct fc_plan *p = j->plan;
     int rc = 0;
-    if (p->in_place) {
-        struct stat st;
-        rc = fc_sys_fstat(j->dst, &st);
-        if (rc != 0)
-            return fc_fail(j, rc, FC_OP_fstat, FC_AT_DESTINATION, 0);
-        j->old_size = j->dst_size = (uint64_t)st.st_size;
-        j->looked = true;
-    }
     rc = FC_PASS;
     if (fc_engine_get(p->ladder[0])->flags & FC_ENGINE_WHOLE_FILE)
         rc = run_whole(j);
@@ -235,27 +226,18 @@ static int init_sync(struct fc_job *j)
     return -rc;
 }
 
-static int run_small(const struct fc_plan *p, int src, int dst, struct fc_report *r)
-{
-    struct stat st = {0};
-    int rc = p->in_place ? fc_sys_fstat(dst, &st) : 0;
-    if (rc != 0) {
-        fc_error_set(&r->error, rc, FC_OP_fstat, FC_AT_DESTINATION, FC_ENGINE_buffered, 0);
-        return rc;
-    }
-    return fc_small_copy(src, dst, p->size, (uint64_t)st.st_size, r);
-}
-
-int fc_job_run(const struct fc_plan *p, int src_fd, int dst_fd, const struct fc_hooks *h, struct fc_report *r)
+int fc_job_run(const struct fc_plan *p, int src_fd, int dst_fd, uint64_t old_size, const struct fc_hooks *h,
+               struct fc_report *r)
 {
     if (p->small)
-        return run_small(p, src_fd, dst_fd, r);
+        return fc_small_copy(src_fd, dst_fd, p->size, old_size, r);
     struct fc_job j = {.plan = p,
                        .hooks = h,
                        .report = r,
                        .src = src_fd,
                        .dst = dst_fd,
-                       .pid = getpid(),
+                       .old_size = old_size,
+                       .dst_size = old_size,
                        .keep_blocks = p->keep_blocks};
     atomic_store(&j.eof, UINT64_MAX);
     atomic_store(&j.tail_from, UINT64_MAX);
@@ -290,7 +272,7 @@ int fc_job_sync(const struct fc_plan *p, int dst_fd, const struct fc_hooks *h, s
     enum { STEP = 16 * 1024 * 1024 }; /* what a slow disk writes in a tenth of a second */
     if (p->sync == FC_SYNC_NONE)
         return 0;
-    struct fc_job j = {.plan = p, .hooks = h, .report = r, .dst = dst_fd, .pid = getpid()};
+    struct fc_job j = {.plan = p, .hooks = h, .report = r, .dst = dst_fd};
     int rc = init_sync(&j);
     if (rc != 0)
         return rc;

@@ -17,8 +17,6 @@ struct fc_job {
     const struct fc_hooks *hooks;
     struct fc_report *report;
     int src, dst;
-    pid_t pid;
-    bool looked; /* old_size is known */
     bool whole;  /* the first engine took the file in one call */
     bool forked; /* conduct returned in a child: nothing may be joined, closed or removed */
 
@@ -105,6 +103,12 @@ void fc_lower(_Atomic uint64_t *to, uint64_t at); /* to the smaller of the two *
 /* small.c: a small file in one read and one write, on the calling thread. old_size is that of a
  * destination in place, which is written over and then cut. */
 int fc_small_copy(int src, int dst, uint64_t size, uint64_t old_size, struct fc_report *r);
+
+/* transfer.c: the same two questions for whoever has opened and looked already. */
+bool fc_copy_is_small(const struct stat *src, const struct fc_options *o, const struct fc_tuning *t);
+int fc_copy_opened(int src_fd, const struct stat *src, int dst_fd, const struct stat *dst,
+                   const struct fc_options *o, const struct fc_tuning *t, const struct fc_hooks *h,
+                   struct fc_plan *p, struct fc_report *r);
 
 /* behind.c: what a copy leaves in the page cache. */
 void fc_behind_look(struct fc_job *j);

@@ -96,7 +96,7 @@ static bool wants_regions(const struct fc_facts *f, const struct fc_options *o, 
 
 /* An existing file in place, on a filesystem that shares extents but would take the new bytes into the old
  * blocks. Where every write takes new blocks anyhow, a clone is never the dearer way. */
-static bool rewrites_cheaply(const struct fc_facts *f, const struct fc_options *o, const struct fc_tuning *t)
+bool fc_plan_rewrites(const struct fc_facts *f, const struct fc_options *o, const struct fc_tuning *t)
 {
     return !o->atomic && f->dst.exists && f->dst.id.size > 0 && f->src.id.size < t->clone_over_from &&
            (f->src.fs_flags & f->dst.fs_flags & FC_FS_CLONES) != 0 && !(f->dst.fs_flags & FC_FS_COW);
@@ -120,7 +120,7 @@ static int choose_ladder(const struct fc_facts *f, const struct fc_options *o, c
     } else if (f->src.id.size <= t->small && o->cache != FC_CACHE_DROP && o->workers <= 1) {
         p->reason = f->src.id.size == 0 ? FC_REASON_empty : FC_REASON_small_file;
     } else if (zero_copy && o->reflink != FC_WHEN_NEVER && fc_engine_refuses(FC_ENGINE_clone, f) == NULL &&
-               !rewrites_cheaply(f, o, t)) {
+               !fc_plan_rewrites(f, o, t)) {
         p->reason = FC_REASON_shared_extents;
         rung(p, f, FC_ENGINE_clone);
         rung(p, f, FC_ENGINE_copy_range);
@@ -138,13 +138,13 @@ static int choose_ladder(const struct fc_facts *f, const struct fc_options *o, c
         p->reason = FC_REASON_cache_pressure;
         rung(p, f, FC_ENGINE_direct);
         p->drop_cache = true;
-    } else if (rewrites_cheaply(f, o, t)) {
+    } else if (fc_plan_rewrites(f, o, t)) {
         p->reason = FC_REASON_rewrite;
     } else if (zero_copy && o->reflink != FC_WHEN_NEVER && one_mount(f) && !wants_regions(f, o, t)) {
         p->reason = FC_REASON_one_copy;
         rung(p, f, FC_ENGINE_copy_range);
     } else {
-        p->reason = FC_REASON_warm_local;
+        p->reason = FC_REASON_warm_local; /* FC_REASON_local, where one worker turns out to be enough */
     }
     rung(p, f, FC_ENGINE_buffered);
     return 0;

@@ -208,7 +208,8 @@ static int open_in_place(struct ends *n, const struct fc_plan *p, struct fc_erro
 static int fill(const struct fc_plan *p, const struct fc_options *o, struct ends *n, int dst,
                 const struct fc_hooks *h, struct fc_report *r)
 {
-    int rc = fc_job_run(p, n->src, dst, h, r);
+    uint64_t old_size = o->atomic ? 0 : (uint64_t)n->dst_st.st_size;
+    int rc = fc_job_run(p, n->src, dst, old_size, h, r);
     if (rc == 0)
         rc = check_source(p, o, n->src, r);
     if (rc == 0)
@@ -296,12 +297,30 @@ static bool is_ordinary(const struct fc_options *o)
            o->cache != FC_CACHE_DROP && o->sync == FC_SYNC_NONE && o->workers <= 1;
 }
 
+bool fc_copy_is_small(const struct stat *src, const struct fc_options *o, const struct fc_tuning *t)
+{
+    bool holes = src->st_blocks * 512 < src->st_size;
+    return (uint64_t)src->st_size <= t->small && !holes && is_ordinary(o);
+}
+
+int fc_copy_opened(int src_fd, const struct stat *src, int dst_fd, const struct stat *dst,
+                   const struct fc_options *o, const struct fc_tuning *t, const struct fc_hooks *h,
+                   struct fc_plan *p, struct fc_report *r)
+{
+    struct fc_facts f;
+    fc_facts_of(src_fd, src, dst_fd, dst, true, o, t, &f);
+    f.dst.free_bytes = UINT64_MAX; /* as shutil: write until the disk is full */
+    int rc = fc_plan_make(&f, o, t, p, &r->error);
+    if (rc == 0)
+        rc = fc_job_run(p, src_fd, dst_fd, (uint64_t)dst->st_size, h, r);
+    return rc == 0 ? fc_job_sync(p, dst_fd, h, r) : rc;
+}
+
 int fc_copy_fds(int src_fd, int dst_fd, const struct fc_options *o, const struct fc_tuning *t,
                 const struct fc_hooks *h, struct fc_plan *p, struct fc_report *r)
 {
     uint64_t began = fc_now_ns();
     struct stat src, dst;
-    struct fc_facts f;
     fc_report_init(r);
     memset(p, 0, sizeof *p);
     int rc = fc_sys_fstat(src_fd, &src);
@@ -309,20 +328,12 @@ int fc_copy_fds(int src_fd, int dst_fd, const struct fc_options *o, const struct
         rc = fc_sys_fstat(dst_fd, &dst);
     if (rc != 0)
         return fail(&r->error, rc, FC_OP_fstat, FC_AT_BOTH);
-    bool holes = src.st_blocks * 512 < src.st_size;
-    if ((uint64_t)src.st_size <= t->small && !holes && is_ordinary(o)) {
+    if (fc_copy_is_small(&src, o, t)) {
         p->reason = FC_REASON_small_file;
         rc = fc_small_copy(src_fd, dst_fd, (uint64_t)src.st_size, (uint64_t)dst.st_size, r);
-        r->elapsed_ns = fc_now_ns() - began;
-        return rc;
+    } else {
+        rc = fc_copy_opened(src_fd, &src, dst_fd, &dst, o, t, h, p, r);
     }
-    fc_facts_of(src_fd, &src, dst_fd, &dst, true, o, t, &f);
-    f.dst.free_bytes = UINT64_MAX; /* as shutil: write until the disk is full */
-    rc = fc_plan_make(&f, o, t, p, &r->error);
-    if (rc == 0)
-        rc = fc_job_run(p, src_fd, dst_fd, h, r);
-    if (rc == 0)
-        rc = fc_job_sync(p, dst_fd, h, r);
     r->elapsed_ns = fc_now_ns() - began;
     return rc;
 }

@@ -20,9 +20,10 @@ int fc_conduct(struct fc_job *j, enum fc_phase phase, uint64_t done)
     if (j->hooks == NULL || j->hooks->conduct == NULL)
         return 0;
     struct fc_progress p = {.bytes = done, .total = j->plan->size, .phase = phase};
+    pid_t pid = getpid();
     int rc = j->hooks->conduct(j->hooks->arg, &p);
     struct fc_error e = {.op = -1, .engine = fc_engine_at_work(j), .offset = done};
-    if (getpid() != j->pid) {
+    if (getpid() != pid) {
         j->forked = true;
         e.err = EOWNERDEAD;
         e.why = "this process was forked while the copy ran; the copy belongs to its parent";

@@ -78,20 +78,21 @@ static void hand_over_keeps_every_byte(void)
         struct fc_fault fault = {FC_OP_copy_file_range, nth, true, FC_FAULT_ERRNO, EXDEV};
         int src = open("source", O_RDONLY), dst = open("copy", O_RDWR | O_CREAT | O_TRUNC, 0644);
         CHECK(src >= 0 && dst >= 0);
-        struct fc_plan p = {.ladder = {FC_ENGINE_copy_range, FC_ENGINE_mapped, FC_ENGINE_direct, FC_ENGINE_buffered},
-                            .rungs = 4,
-                            .workers = 4,
-                            .split_depth = 5,
-                            .min_region = 128 * FC_KIB,
-                            .chunk = 64 * FC_KIB,
-                            .window = 256 * FC_KIB,
-                            .align = 4096,
-                            .flush_every = 1,
-                            .size = SIZE};
+        struct fc_plan p = {
+            .ladder = {FC_ENGINE_copy_range, FC_ENGINE_mapped, FC_ENGINE_direct, FC_ENGINE_buffered},
+            .rungs = 4,
+            .workers = 4,
+            .split_depth = 5,
+            .min_region = 128 * FC_KIB,
+            .chunk = 64 * FC_KIB,
+            .window = 256 * FC_KIB,
+            .align = 4096,
+            .flush_every = 1,
+            .size = SIZE};
         struct fc_fault script[] = {fault, {FC_OP_mmap, nth * 2, true, FC_FAULT_ERRNO, ENODEV}};
         struct fc_report r = {.engine = FC_ENGINE_NONE};
         CHECK(fc_faults_set(script, 2) == 0);
-        CHECK(fc_job_run(&p, src, dst, NULL, &r) == 0);
+        CHECK(fc_job_run(&p, src, dst, 0, NULL, &r) == 0);
         CHECK(fc_faults_set(NULL, 0) == 0);
         CHECK(close(src) == 0 && close(dst) == 0);
         CHECK(same_files("source", "copy"));

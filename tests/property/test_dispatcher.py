@@ -40,6 +40,7 @@ CLONES = {"xfs", "btrfs", "bcachefs"}
         (facts("xfs", "xfs", one_mount=False), ("buffered",), "warm_local"),
         # Local.
         (facts(), ("buffered",), "warm_local"),
+        (facts(size=8 * MIB), ("copy_range", "buffered"), "one_copy"),
         (facts("tmpfs", "ext4", one_mount=False), ("buffered",), "warm_local"),
         (facts(memory=GIB, resident=0), ("direct", "buffered"), "cache_pressure"),
         (facts(memory=GIB), ("buffered",), "warm_local"),  # all of it is in memory already
@@ -65,7 +66,9 @@ def test_choice_and_reason(invented: dict[str, Any], ladder: tuple[str, ...], re
 @pytest.mark.parametrize(
     ("invented", "workers", "reason"),
     (
-        (facts(cpus=1), 1, "one_cpu"),
+        (facts(cpus=1, one_mount=False), 1, "one_cpu"),
+        (facts(cpus=1), 1, "one_copy"),
+        (facts(size=8 * MIB), 1, "one_copy"),
         (facts(cpus=2), 2, "cpus_allowed"),
         (facts(cpus=64), 2, "cpus_allowed"),  # the measured best, not the count
         (facts("lustre", "lustre", one_mount=False), 4, "streams"),
@@ -75,7 +78,7 @@ def test_choice_and_reason(invented: dict[str, Any], ladder: tuple[str, ...], re
         (facts(src_more={"rotational": True}), 2, "cpus_allowed"),  # in memory already: no head moves
         (facts(dst_more={"rotational": True}), 2, "cpus_allowed"),  # the page cache takes what is written
         (facts(memory=GIB, resident=0), 4, "in_flight"),
-        (facts(size=MIB), 1, "below_threshold"),
+        (facts(size=MIB, one_mount=False), 1, "below_threshold"),
         (facts("proc", "ext4", 0), 1, "no_region"),
     ),
 )

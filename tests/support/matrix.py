@@ -117,13 +117,19 @@ class Bench:
 
     def check(self, outcome: Outcome, rules: Sequence[Rule]) -> None:
         if outcome.error is None:
-            self.check_right_copy(outcome)
+            self.check_right_copy(outcome, rules)
         else:
             self.check_clear_error(outcome.error)
             self.check_nothing_spoilt(rules)
 
-    def check_right_copy(self, outcome: Outcome) -> None:
-        assert self.dst.read_bytes() == self.content, "no error, and a wrong copy"
+    def check_right_copy(self, outcome: Outcome, rules: Sequence[Rule]) -> None:
+        got = self.dst.read_bytes()
+        ends_early = any((rule.operation, rule.kind, rule.value) == ("pread", "short", 0) for rule in rules)
+        if self.mode == "copyfile" and ends_early:
+            # What shutil knows of the end of a file is that read says so.
+            assert got == self.content[: len(got)], "no error, and a wrong copy"
+            return
+        assert got == self.content, "no error, and a wrong copy"
         if outcome.report is not None:
             assert outcome.report.bytes == SIZE
             assert self.engine in ("auto", outcome.report.engine), "a named engine became another"

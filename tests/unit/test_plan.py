@@ -111,7 +111,7 @@ def test_the_filesystems_are_known_by_name(mounts: Mounts, empty_directory: Call
 def test_what_the_batch_system_granted_bounds_the_workers(
     src: Path, tmp_path: Path, variable: str, value: str, workers: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = {"reflink": "never", "parallel_threshold": MIB}
+    options = {"reflink": "never", "parallel_threshold": MIB, "min_region": MIB}
     usual = fastcopy.plan(src, tmp_path / "dst", **options).workers
     monkeypatch.setenv(variable, value)
     bound = fastcopy.plan(src, tmp_path / "dst", **options).workers
@@ -123,7 +123,7 @@ def test_one_cpu_means_one_worker(src: Path, tmp_path: Path) -> None:
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(allowed)})
     try:
-        plan = fastcopy.plan(src, tmp_path / "dst", reflink="never", parallel_threshold=MIB)
+        plan = fastcopy.plan(src, tmp_path / "dst", reflink="never", parallel_threshold=MIB, min_region=MIB)
     finally:
         os.sched_setaffinity(0, allowed)
     assert plan.workers == 1

@@ -240,6 +240,11 @@ def null_as_destination(base: Path) -> tuple[Any, ...]:
 
 
 @situation
+def null_at_both_ends(base: Path) -> tuple[Any, ...]:
+    return "/dev/null", "/dev/null"
+
+
+@situation
 def a_file_of_proc(base: Path) -> tuple[Any, ...]:
     return "/proc/filesystems", base / "dst"
 
@@ -356,7 +361,9 @@ def test_copyfile_without_following_is_shutils(name: str, tmp_path: Path) -> Non
 
 
 # copy() and copy2() would change the mode and times of a device, and nobody moves what is the kernel's.
-COPIED = [(name, how) for name in SITUATIONS for how in ("copy", "copy2") if not name.startswith("null as dest")]
+COPIED = [
+    (name, how) for name in SITUATIONS for how in ("copy", "copy2") if not name.startswith(("null as dest", "null at"))
+]
 MOVED = [(name, "move") for name in SITUATIONS if "null" not in name and "proc" not in name]
 
 
