@@ -17,26 +17,36 @@ static bool wants_drop(const struct fc_worker *w)
     return w->job->plan->drop_cache;
 }
 
-/* Which leaves had no page in the cache before we came: only what we brought in ourselves is dropped.
- * Asked before the first byte, for reading ahead blurs it. */
+/* Which stretches of the source had no page in the cache before we came: only what we brought in ourselves is
+ * dropped. Asked before the first byte, for reading ahead blurs it. */
 void fc_behind_look(struct fc_job *j)
 {
+    uint64_t size = j->plan->size;
     free(j->cold);
-    j->cold = calloc(j->leaf_count > 0 ? j->leaf_count : 1, sizeof *j->cold);
-    for (unsigned i = 0; j->cold != NULL && i < j->leaf_count; i++) {
-        uint64_t resident, dirty;
-        int rc =
-            fc_sys_residency(j->src, j->leaves[i].at, j->leaves[i].end - j->leaves[i].at, &resident, &dirty);
-        j->cold[i] = rc == 0 && resident == 0;
+    j->cold = calloc((size_t)(size / STRETCH + 1), sizeof *j->cold);
+    for (uint64_t at = 0; j->cold != NULL && at < size; at += STRETCH) {
+        uint64_t resident, dirty, n = size - at < STRETCH ? size - at : STRETCH;
+        int rc = fc_sys_residency(j->src, at, n, &resident, &dirty);
+        j->cold[at / STRETCH] = rc == 0 && resident == 0;
     }
 }
 
-/* Data that the medium refused. Everything else that sync_file_range can say means that this filesystem
- * has no such call, and the sync at the end does the work. It must not be ignored: the kernel tells a
- * file's writeback error once. */
+static void drop_source(struct fc_job *j, uint64_t at, uint64_t end)
+{
+    while (j->cold != NULL && at < end && at < j->plan->size) {
+        uint64_t border = (at / STRETCH + 1) * STRETCH, n = (border < end ? border : end) - at;
+        if (j->cold[at / STRETCH])
+            fc_sys_fadvise(j->src, at, n, POSIX_FADV_DONTNEED);
+        at += n;
+    }
+}
+
+/* Data that the medium refused. The kernel tells a file's writeback error once, whatever its errno (EIO,
+ * ENODATA of a medium, EUCLEAN, what a server says), so it must not be ignored here; but these mean that
+ * there is no such call for this file, and that the sync at the end does the work. */
 static bool refused(int rc)
 {
-    return rc == -EIO || rc == -ENOSPC || rc == -EDQUOT;
+    return rc != 0 && rc != -ENOSYS && rc != -EPERM && rc != -EINVAL && rc != -ESPIPE && rc != -EOPNOTSUPP;
 }
 
 int fc_behind_wait(struct fc_job *j, uint64_t at, uint64_t n)
@@ -56,8 +66,7 @@ static int settle(struct fc_worker *w, struct fc_span *s)
         rc = fc_behind_wait(j, s->at, n);
         /* Advice: a filesystem may decline, and then the pages stay, which harms nobody's data. */
         fc_sys_fadvise(j->dst, s->at, n, POSIX_FADV_DONTNEED);
-        if (w->drop_source)
-            fc_sys_fadvise(j->src, s->at, n, POSIX_FADV_DONTNEED);
+        drop_source(j, s->at, s->end);
     }
     *s = (struct fc_span){0, 0};
     return rc;
@@ -92,8 +101,8 @@ int fc_behind_wrote(struct fc_worker *w, uint64_t at, uint64_t n)
     return rc;
 }
 
-void fc_behind_finish(struct fc_worker *w)
+int fc_behind_finish(struct fc_worker *w)
 {
-    if (send(w) == 0)
-        settle(w, &w->behind[1]);
+    int rc = send(w);
+    return rc == 0 ? settle(w, &w->behind[1]) : rc;
 }

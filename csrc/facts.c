@@ -189,6 +189,14 @@ static uint64_t cgroup_number(const char *dir, const char *file, uint64_t *secon
     return first;
 }
 
+static uint64_t cgroup_page_cache(const char *dir)
+{
+    char path[1200], text[4096];
+    snprintf(path, sizeof path, "%s/memory.stat", dir);
+    const char *at = read_text(AT_FDCWD, path, text, sizeof text) ? strstr(text, "\ninactive_file ") : NULL;
+    return at != NULL ? strtoull(at + strlen("\ninactive_file "), NULL, 10) : 0;
+}
+
 static unsigned quota_to_cpus(uint64_t quota, uint64_t period)
 {
     if (quota == UINT64_MAX || period == 0)
@@ -215,8 +223,10 @@ static void walk_cgroup(char *dir, const char *root, bool v2, bool cpu, bool mem
         if (memory) {
             uint64_t limit = cgroup_number(dir, v2 ? "memory.max" : "memory.limit_in_bytes", NULL);
             uint64_t used = cgroup_number(dir, v2 ? "memory.current" : "memory.usage_in_bytes", NULL);
+            /* What is used holds page cache, which gives way. 0 would mean "not known". */
+            uint64_t free_now = limit > used ? limit - used : 1;
             if (limit != UINT64_MAX && used != UINT64_MAX)
-                m->memory_available = smaller(m->memory_available, limit > used ? limit - used : 0);
+                m->memory_available = smaller(m->memory_available, free_now + cgroup_page_cache(dir));
         }
         char *slash = strrchr(dir, '/');
         if (slash == NULL || strlen(dir) <= strlen(root))

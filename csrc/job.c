@@ -85,11 +85,11 @@ static int follow(struct fc_job *j, uint64_t *length, uint64_t limit)
     struct fc_span s = {*length, limit};
     rc = fc_engine_get(FC_ENGINE_buffered)->copy(&w, &s);
     *length = s.at;
-    if (!j->forked) {
-        fc_behind_finish(&w);
-        fc_sys_memory_free(buf, w.buf_size, false);
-    }
-    return rc == FC_EOF ? 0 : rc;
+    if (j->forked)
+        return rc;
+    int behind = fc_behind_finish(&w);
+    fc_sys_memory_free(buf, w.buf_size, false);
+    return rc != 0 && rc != FC_EOF ? rc : behind;
 }
 
 /* Has the source more than we knew of? It grows, or its size was a lie. */
@@ -112,14 +112,20 @@ static void cut(struct fc_job *j)
 
 /* ---- all of it -------------------------------------------------------------------------------- */
 
-/* An engine that takes the file in one call, before anything is prepared for the others. */
+/* An engine that takes the file in one call, before anything is prepared for the others. The old content is
+ * not cut first, so that it survives if the engine cannot go on. A destination that is longer is no end to
+ * clone the last, broken block of a file to (EINVAL): only then it is cut to the same length. */
 static int run_whole(struct fc_job *j)
 {
     struct fc_worker w = {.job = j, .on_caller = true, .heard_ns = fc_now_ns()};
     struct fc_span all = {0, j->plan->size};
-    int rc = j->dst_size > 0 ? set_size(j, 0) : 0;
-    if (rc == 0)
-        rc = fc_engine_get(j->plan->ladder[0])->copy(&w, &all);
+    const struct fc_engine *engine = fc_engine_get(j->plan->ladder[0]);
+    int rc = engine->copy(&w, &all);
+    if (rc == FC_PASS && w.pass_errno == EINVAL && j->dst_size > j->plan->size) {
+        rc = set_size(j, j->plan->size);
+        if (rc == 0)
+            rc = engine->copy(&w, &all);
+    }
     if (rc == 0) {
         j->report->workers = 1;
         j->whole = true;
@@ -204,7 +210,7 @@ static int run(struct fc_job *j)
         rc = run_whole(j);
     if (rc == FC_PASS)
         rc = run_regions(j);
-    if ((rc == -ENOSPC || rc == -EDQUOT) && j->keep_blocks && !j->forked)
+    if ((rc == -ENOSPC || rc == -EDQUOT) && j->keep_blocks && !j->forked && !atomic_load(&j->cancelled))
         rc = run_again_from_empty(j);
     return rc == 0 ? finish(j) : rc;
 }
@@ -247,6 +253,8 @@ int fc_job_run(const struct fc_plan *p, int src_fd, int dst_fd, uint64_t old_siz
         return rc;
     }
     rc = run(&j);
+    if (rc == 0)
+        rc = j.rc;
     if (j.forked)
         return rc;
     if (rc != 0 && p->in_place)

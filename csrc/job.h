@@ -26,12 +26,13 @@ struct fc_job {
     uint64_t dst_size; /* as set by preparing it */
 
     struct fc_span *leaves; /* leaf->at is moved by the worker that claimed it alone */
-    bool *cold;             /* per leaf, with drop_cache: none of it was resident */
+    bool *cold;             /* with drop_cache, a stretch each: none of it was resident; see behind.c */
     unsigned leaf_count;
     unsigned workers; /* that share the window; fewer may have started */
     atomic_uint next_leaf;
     atomic_uint rung;
     atomic_bool stop;
+    atomic_bool cancelled;      /* by conduct: nothing is tried again */
     atomic_bool touched;        /* the destination is not what it was */
     _Atomic uint64_t done;      /* bytes at the destination, holes counted in */
     _Atomic uint64_t written;   /* without them */
@@ -57,7 +58,6 @@ struct fc_worker {
     int pass_errno;     /* of the engine that cannot go on: why, */
     enum fc_op pass_op; /* and in doing what */
     uint64_t mapped_since_flush;
-    bool drop_source;         /* of the leaf at work: its pages were not there before */
     struct fc_span behind[2]; /* stretches written: [0] growing, [1] on its way to the medium */
 };
 
@@ -69,6 +69,9 @@ int fc_tick(struct fc_worker *w, uint64_t at, uint64_t n);
 /* Note the job's failure, if it is the first, and stop the others. err is -errno; it is returned. */
 int fc_fail(struct fc_job *j, int err, enum fc_op op, enum fc_at at, uint64_t offset);
 
+/* Where does the source end now? 0, FC_EOF if that is at or before at, or a failure. */
+int fc_source_end(struct fc_worker *w, uint64_t at, uint64_t *end);
+
 /* Cannot go on at all with this engine; returns FC_PASS. */
 int fc_pass(struct fc_worker *w, int err, enum fc_op op);
 
@@ -76,9 +79,11 @@ int fc_pass(struct fc_worker *w, int err, enum fc_op op);
 int fc_write_all(struct fc_job *j, const unsigned char *buf, uint64_t *at, size_t n);
 /* The same, but blocks of FC_HOLE_BLOCK zeros become holes. */
 #define FC_HOLE_BLOCK 4096
-int fc_write_sparse(struct fc_job *j, const unsigned char *buf, uint64_t *at, size_t n);
+int fc_write_sparse(struct fc_worker *w, const unsigned char *buf, uint64_t *at, size_t n);
+/* How far buf is all zeros, block by block, or all not. */
+size_t fc_run_of_blocks(const unsigned char *buf, uint64_t at, size_t n, bool *zero);
 /* Make [at, end) of the destination read as zeros without writing them, where the filesystem can. */
-int fc_make_hole(struct fc_job *j, uint64_t at, uint64_t end);
+int fc_make_hole(struct fc_worker *w, uint64_t at, uint64_t end);
 
 /* ---- between job.c and its helpers ------------------------------------------------------------ */
 
@@ -113,7 +118,7 @@ int fc_copy_opened(int src_fd, const struct stat *src, int dst_fd, const struct 
 /* behind.c: what a copy leaves in the page cache. */
 void fc_behind_look(struct fc_job *j);
 int fc_behind_wrote(struct fc_worker *w, uint64_t at, uint64_t n);
-void fc_behind_finish(struct fc_worker *w);
+int fc_behind_finish(struct fc_worker *w);                     /* what fails here has failed the job */
 int fc_behind_wait(struct fc_job *j, uint64_t at, uint64_t n); /* until it is written back */
 
 #endif

@@ -71,11 +71,20 @@ static int copy_attribute(struct target *t, const char *name)
     return judge(t, rc, FC_PRESERVE_XATTR, op);
 }
 
+/* A default list of the directory's has put entries here that the source does not have: with them, the same
+ * mode would let in more people. */
+static int drop_access_list(struct target *t, unsigned what)
+{
+    int rc = fc_sys_fremovexattr(t->dst, ACCESS_LIST);
+    bool none = rc == -ENODATA || rc == -EOPNOTSUPP || rc == -ENOSYS;
+    return judge(t, none ? 0 : rc, what, FC_OP_fremovexattr);
+}
+
 static int keep_attributes(struct target *t)
 {
     ssize_t n = fc_sys_flistxattr(t->src, NULL, 0);
     if (n == 0 || n == -EOPNOTSUPP || n == -ENOSYS)
-        return 0; /* there are none to keep */
+        return drop_access_list(t, FC_PRESERVE_XATTR); /* there are none to keep */
     char *names = n > 0 ? malloc((size_t)n) : NULL;
     if (names != NULL)
         n = fc_sys_flistxattr(t->src, names, (size_t)n);
@@ -92,7 +101,9 @@ static int keep_attributes(struct target *t)
             rc = copy_attribute(t, names + at);
     }
     free(names);
-    return rc == 0 && has_list ? copy_attribute(t, ACCESS_LIST) : rc;
+    if (rc == 0)
+        rc = has_list ? copy_attribute(t, ACCESS_LIST) : drop_access_list(t, FC_PRESERVE_XATTR);
+    return rc;
 }
 
 static int keep_mode(struct target *t)
@@ -110,14 +121,9 @@ static int keep_mode(struct target *t)
         if (mode != before)
             *t->warnings |= FC_WARN_SETID;
     }
-    /* A default list of the directory's has put entries here that the source does not have: with them,
-     * the same bits would let in more people. */
-    if (!(t->o->preserve & FC_PRESERVE_XATTR)) {
-        int rc = fc_sys_fremovexattr(t->dst, ACCESS_LIST);
-        if (rc != 0 && rc != -ENODATA && rc != -EOPNOTSUPP && rc != -ENOSYS &&
-            (rc = judge(t, rc, FC_PRESERVE_MODE, FC_OP_fremovexattr)) != 0)
-            return rc;
-    }
+    int rc = t->o->preserve & FC_PRESERVE_XATTR ? 0 : drop_access_list(t, FC_PRESERVE_MODE);
+    if (rc != 0)
+        return rc;
     return judge(t, fc_sys_fchmod(t->dst, mode), FC_PRESERVE_MODE, FC_OP_fchmod);
 }
 

@@ -12,6 +12,7 @@
 
 /* Both ends of a request, open and looked at. */
 struct ends {
+    int to_sync;      /* the directory once more, for sync=full */
     int src, dir;     /* the source; the directory of the destination */
     const char *name; /* of the destination in it */
     struct stat src_st, dst_st;
@@ -104,12 +105,14 @@ static void close_ends(struct ends *n)
         fc_sys_close(n->src);
     if (n->dir >= 0)
         fc_sys_close(n->dir);
+    if (n->to_sync >= 0)
+        fc_sys_close(n->to_sync);
 }
 
 static int open_ends(const struct fc_request *q, const struct fc_options *o, struct ends *n,
                      struct fc_error *e)
 {
-    *n = (struct ends){.src = -1, .dir = -1};
+    *n = (struct ends){.src = -1, .dir = -1, .to_sync = -1};
     int rc = open_source(q, n, e);
     if (rc == 0)
         rc = open_directory(q, n, e);
@@ -219,12 +222,16 @@ static int fill(const struct fc_plan *p, const struct fc_options *o, struct ends
     return rc;
 }
 
+/* Opened before anything is published: who may write into a directory may not always read it. */
+static int open_to_sync(struct ends *n, struct fc_error *e)
+{
+    n->to_sync = fc_sys_open(n->dir, ".", O_RDONLY | O_DIRECTORY, 0);
+    return n->to_sync < 0 ? fail(e, n->to_sync, FC_OP_open, FC_AT_DESTINATION) : 0;
+}
+
 static int sync_directory(struct ends *n, struct fc_error *e)
 {
-    int fd = fc_sys_open(n->dir, ".", O_RDONLY | O_DIRECTORY, 0);
-    int rc = fd < 0 ? fd : fc_sys_fsync(fd);
-    if (fd >= 0)
-        fc_sys_close(fd);
+    int rc = fc_sys_fsync(n->to_sync);
     return rc == 0 || rc == -EINVAL ? 0
                                     : fail(e, rc, FC_OP_fsync, FC_AT_DESTINATION); /* EINVAL: needs none */
 }
@@ -277,6 +284,8 @@ int fc_transfer_run(const struct fc_request *q, const struct fc_options *o, cons
     fc_identity_of(&n.src_st, &now);
     if (moved(&p->source, &now))
         rc = changed(&r->error, "the source is not the file that the plan saw");
+    if (rc == 0 && p->sync == FC_SYNC_FULL)
+        rc = open_to_sync(&n, &r->error);
     if (rc == 0)
         rc = (o->atomic ? run_atomic : run_in_place)(p, o, &n, h, r);
     if (rc == -EOWNERDEAD)

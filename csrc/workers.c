@@ -24,13 +24,16 @@ int fc_conduct(struct fc_job *j, enum fc_phase phase, uint64_t done)
     int rc = j->hooks->conduct(j->hooks->arg, &p);
     struct fc_error e = {.op = -1, .engine = fc_engine_at_work(j), .offset = done};
     if (getpid() != pid) {
+        /* We are the child: the lock may be held for ever by a worker that is not here. */
         j->forked = true;
         e.err = EOWNERDEAD;
         e.why = "this process was forked while the copy ran; the copy belongs to its parent";
-        return fc_fail_with(j, &e);
+        j->report->error = e;
+        return j->rc = -EOWNERDEAD;
     }
     if (rc == 0)
         return 0;
+    atomic_store(&j->cancelled, true);
     e.err = ECANCELED;
     e.code = FC_COPY_E_CANCELLED;
     return fc_fail_with(j, &e);
@@ -57,6 +60,16 @@ int fc_tick(struct fc_worker *w, uint64_t at, uint64_t n)
         return 0;
     }
     return atomic_load_explicit(&j->stop, memory_order_relaxed) ? -ECANCELED : 0;
+}
+
+int fc_source_end(struct fc_worker *w, uint64_t at, uint64_t *end)
+{
+    struct stat st;
+    int rc = fc_sys_fstat(w->job->src, &st);
+    *end = rc == 0 ? (uint64_t)st.st_size : 0;
+    if (rc != 0)
+        return fc_fail(w->job, rc, FC_OP_fstat, FC_AT_SOURCE, at);
+    return *end <= at ? FC_EOF : 0;
 }
 
 /* ---- a span, a leaf ---------------------------------------------------------------------------- */
@@ -94,13 +107,13 @@ static int next_data(struct fc_worker *w, const struct fc_span *leaf, struct fc_
         return 0;
     int64_t at = fc_sys_seek_data(j->src, leaf->at);
     if (at == -ENXIO) { /* a hole up to the end, wherever that is by now */
-        struct stat st;
+        uint64_t end;
+        int rc = fc_source_end(w, leaf->at, &end);
+        if (rc != 0 && rc != FC_EOF)
+            return rc;
         data->at = leaf->end;
-        int rc = fc_sys_fstat(j->src, &st);
-        if (rc != 0)
-            return fc_fail(j, rc, FC_OP_fstat, FC_AT_SOURCE, leaf->at);
-        if ((uint64_t)st.st_size < leaf->end) {
-            data->at = data->end = (uint64_t)st.st_size > leaf->at ? (uint64_t)st.st_size : leaf->at;
+        if (end < leaf->end) {
+            data->at = data->end = end > leaf->at ? end : leaf->at;
             fc_lower(&j->eof, data->at);
         }
         return 0;
@@ -124,7 +137,7 @@ static int copy_leaf(struct fc_worker *w, struct fc_span *leaf)
         struct fc_span data;
         int rc = next_data(w, leaf, &data);
         if (rc == 0 && data.at > leaf->at) {
-            rc = fc_make_hole(j, leaf->at, data.at);
+            rc = fc_make_hole(w, leaf->at, data.at);
             if (rc == 0) {
                 atomic_fetch_add_explicit(&j->done, data.at - leaf->at, memory_order_relaxed);
                 leaf->at = data.at;
@@ -154,9 +167,9 @@ static void work(struct fc_worker *w)
         struct fc_span *leaf = &j->leaves[i];
         if (leaf->at >= atomic_load(&j->eof))
             break;
-        w->drop_source = j->cold != NULL && j->cold[i];
         int rc = copy_leaf(w, leaf);
-        fc_behind_finish(w);
+        if (!j->forked)
+            fc_behind_finish(w);
         if (rc != 0 && rc != FC_EOF)
             break; /* whoever failed has said so in the job */
     }

@@ -20,26 +20,28 @@ int fc_write_all(struct fc_job *j, const unsigned char *buf, uint64_t *at, size_
     return 0;
 }
 
-int fc_make_hole(struct fc_job *j, uint64_t at, uint64_t end)
+int fc_make_hole(struct fc_worker *w, uint64_t at, uint64_t end)
 {
     static const unsigned char zeros[64 * 1024];
+    struct fc_job *j = w->job;
     uint64_t old = j->keep_blocks ? j->old_size : 0;
     if (end > old)
         end = old; /* beyond the old end nothing was written: it reads as zeros once the length is set */
     if (at >= end)
         return 0;
-    atomic_store_explicit(&j->touched, true, memory_order_relaxed);
     int rc = fc_sys_punch_hole(j->dst, at, end - at);
-    if (rc == 0)
+    if (rc == 0) {
+        atomic_store_explicit(&j->touched, true, memory_order_relaxed);
         return 0;
+    }
     if (rc != -EOPNOTSUPP && rc != -ENOSYS && rc != -EPERM)
         return fc_fail(j, rc, FC_OP_punch_hole, FC_AT_DESTINATION, at);
     while (at < end) {
         rc = fc_write_all(j, zeros, &at, (size_t)(end - at < sizeof zeros ? end - at : sizeof zeros));
+        if (rc == 0)
+            rc = fc_tick(w, at, 0);
         if (rc != 0)
             return rc;
-        if (atomic_load_explicit(&j->stop, memory_order_relaxed))
-            return -ECANCELED;
     }
     return 0;
 }
@@ -49,33 +51,32 @@ static bool all_zero(const unsigned char *p, size_t n)
     return p[0] == 0 && memcmp(p, p + 1, n - 1) == 0;
 }
 
-int fc_write_sparse(struct fc_job *j, const unsigned char *buf, uint64_t *at, size_t n)
+size_t fc_run_of_blocks(const unsigned char *buf, uint64_t at, size_t n, bool *zero)
 {
-    const size_t block_size = FC_HOLE_BLOCK;
+    size_t run = 0;
+    while (run < n) {
+        size_t block = FC_HOLE_BLOCK - (at + run) % FC_HOLE_BLOCK;
+        if (block > n - run)
+            block = n - run;
+        bool z = all_zero(buf + run, block);
+        if (run > 0 && z != *zero)
+            break;
+        *zero = z;
+        run += block;
+    }
+    return run;
+}
+
+int fc_write_sparse(struct fc_worker *w, const unsigned char *buf, uint64_t *at, size_t n)
+{
     while (n > 0) {
-        /* The longest run of blocks that are alike: all of zeros, or all not. */
-        size_t run = 0;
         bool zero = false;
-        while (run < n) {
-            size_t block = block_size - (*at + run) % block_size;
-            if (block > n - run)
-                block = n - run;
-            bool z = all_zero(buf + run, block);
-            if (run > 0 && z != zero)
-                break;
-            zero = z;
-            run += block;
-        }
-        if (zero) {
-            int rc = fc_make_hole(j, *at, *at + run);
-            if (rc != 0)
-                return rc;
+        size_t run = fc_run_of_blocks(buf, *at, n, &zero);
+        int rc = zero ? fc_make_hole(w, *at, *at + run) : fc_write_all(w->job, buf, at, run);
+        if (rc != 0)
+            return rc;
+        if (zero)
             *at += run;
-        } else {
-            int rc = fc_write_all(j, buf, at, run);
-            if (rc != 0)
-                return rc;
-        }
         buf += run;
         n -= run;
     }

@@ -20,7 +20,8 @@ static int copy(struct fc_worker *w, struct fc_span *s)
             return fc_fail(j, (int)got, FC_OP_pread, FC_AT_SOURCE, at);
         if (got == 0)
             return FC_EOF;
-        int rc = (j->plan->find_zeros ? fc_write_sparse : fc_write_all)(j, w->buf, &s->at, (size_t)got);
+        int rc = j->plan->find_zeros ? fc_write_sparse(w, w->buf, &s->at, (size_t)got)
+                                     : fc_write_all(j, w->buf, &s->at, (size_t)got);
         if (rc == 0)
             rc = fc_tick(w, at, (uint64_t)got);
         if (rc != 0)

@@ -26,11 +26,9 @@ static const char *refuses(const struct fc_facts *f)
  * there is data.) */
 static int nothing_came(struct fc_worker *w, uint64_t at)
 {
-    struct stat st;
-    int rc = fc_sys_fstat(w->job->src, &st);
-    if (rc != 0)
-        return fc_fail(w->job, rc, FC_OP_fstat, FC_AT_SOURCE, at);
-    return (uint64_t)st.st_size <= at ? FC_EOF : fc_pass(w, ENODATA, FC_OP_copy_file_range);
+    uint64_t end;
+    int rc = fc_source_end(w, at, &end);
+    return rc == 0 ? fc_pass(w, ENODATA, FC_OP_copy_file_range) : rc;
 }
 
 static uint64_t next_size(uint64_t n, uint64_t took_ns)

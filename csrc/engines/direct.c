@@ -38,12 +38,9 @@ static void leave(struct fc_job *j)
 }
 
 /* Write whole blocks. *pass is an errno if this end turns out not to take direct requests of this shape. */
-static int put(struct fc_job *j, const unsigned char *buf, uint64_t at, size_t n, int *pass)
+static int write_blocks(struct fc_job *j, const unsigned char *buf, uint64_t at, size_t n, int *pass)
 {
     const size_t block = j->plan->align;
-    *pass = 0;
-    if (j->plan->find_zeros)
-        return fc_write_sparse(j, buf, &at, n);
     while (n > 0) {
         ssize_t done = fc_sys_pwrite(j->dst, buf, n, at);
         if (done == 0)
@@ -52,8 +49,8 @@ static int put(struct fc_job *j, const unsigned char *buf, uint64_t at, size_t n
             return fc_fail(j, (int)done, FC_OP_pwrite, FC_AT_DESTINATION, at);
         if (done > 0)
             atomic_store_explicit(&j->touched, true, memory_order_relaxed);
-        size_t whole =
-            done < 0 ? 0 : (size_t)done / block * block; /* after a short write, go on from a border */
+        /* After a short write, go on from a border. */
+        size_t whole = done < 0 ? 0 : (size_t)done / block * block;
         if (whole == 0) {
             *pass = EINVAL;
             return 0;
@@ -63,6 +60,39 @@ static int put(struct fc_job *j, const unsigned char *buf, uint64_t at, size_t n
         n -= whole;
     }
     return 0;
+}
+
+static int put(struct fc_worker *w, const unsigned char *buf, uint64_t at, size_t n, int *pass)
+{
+    int rc = 0;
+    *pass = 0;
+    if (!w->job->plan->find_zeros)
+        return write_blocks(w->job, buf, at, n, pass);
+    while (rc == 0 && *pass == 0 && n > 0) {
+        bool zero = false;
+        size_t run = fc_run_of_blocks(buf, at, n, &zero);
+        rc = zero ? fc_make_hole(w, at, at + run) : write_blocks(w->job, buf, at, run, pass);
+        buf += run;
+        at += run;
+        n -= run;
+    }
+    return rc;
+}
+
+/* A read brought less than a block: the source ends inside it, or before; or an end that is not direct gave
+ * a short answer, which says nothing about the end. */
+static int less_than_a_block(struct fc_worker *w, struct fc_span *s, uint64_t at, size_t got)
+{
+    uint64_t ends;
+    int rc = fc_source_end(w, at + got, &ends);
+    if (rc == 0)
+        return fc_pass(w, ENODATA, FC_OP_pread);
+    if (rc != FC_EOF)
+        return rc;
+    if (got > 0)
+        fc_lower(&w->job->tail_from, at);
+    s->at = at + got > s->at ? at + got : s->at;
+    return FC_EOF;
 }
 
 static int copy(struct fc_worker *w, struct fc_span *s)
@@ -85,14 +115,9 @@ static int copy(struct fc_worker *w, struct fc_span *s)
         if (got < 0)
             return fc_fail(j, (int)got, FC_OP_pread, FC_AT_SOURCE, at);
         size_t whole = (size_t)got / block * block;
-        if (whole == 0) { /* the source ends inside this block, or before it */
-            uint64_t ends = at + (uint64_t)got;
-            if (got > 0)
-                fc_lower(&j->tail_from, at);
-            s->at = ends > s->at ? ends : s->at;
-            return FC_EOF;
-        }
-        int pass, rc = put(j, w->buf, at, whole, &pass);
+        if (whole == 0)
+            return less_than_a_block(w, s, at, (size_t)got);
+        int pass, rc = put(w, w->buf, at, whole, &pass);
         if (rc == 0 && pass != 0)
             return fc_pass(w, pass, FC_OP_pwrite);
         if (rc == 0) {

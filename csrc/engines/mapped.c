@@ -46,24 +46,13 @@ static void unmap(struct fc_worker *w, const struct view *v)
     atomic_fetch_sub(&w->job->mapped, v->n);
 }
 
-/* Where does the source end now? FC_EOF if at or before `at`. */
-static int source_end(struct fc_worker *w, uint64_t at, uint64_t *end)
-{
-    struct stat st;
-    int rc = fc_sys_fstat(w->job->src, &st);
-    *end = rc == 0 ? (uint64_t)st.st_size : 0;
-    if (rc != 0)
-        return fc_fail(w->job, rc, FC_OP_fstat, FC_AT_SOURCE, at);
-    return *end <= at ? FC_EOF : 0;
-}
-
 /* A page was missing at `at`. The kernel does not say whose: a plain write of the page from the source's
  * mapping does, with the errno that the medium gives. */
 static int missing_page(struct fc_worker *w, const struct view *src, struct fc_span *s, uint64_t end)
 {
     struct fc_job *j = w->job;
     uint64_t ends, n = end - s->at < GRAIN ? end - s->at : GRAIN;
-    int rc = source_end(w, s->at, &ends);
+    int rc = fc_source_end(w, s->at, &ends);
     if (rc == FC_EOF)
         s->at = ends;
     if (rc != 0)
@@ -89,7 +78,7 @@ static ssize_t copy_piece(struct fc_worker *w, const struct view *src, const str
         return fc_sys_copy_mapped(dst->base + (at - dst->from), from, n);
     ssize_t got = fc_sys_copy_mapped(w->buf, from, n < w->buf_size ? n : w->buf_size);
     if (got > 0) {
-        int rc = fc_write_sparse(w->job, w->buf, &at, (size_t)got);
+        int rc = fc_write_sparse(w, w->buf, &at, (size_t)got);
         return rc != 0 ? rc : got;
     }
     return got;
@@ -117,7 +106,7 @@ static int copy_window(struct fc_worker *w, const struct view *src, const struct
     }
     /* The page in which a source ends reads as zeros behind the end: was it cut while we read? */
     uint64_t ends;
-    int rc = source_end(w, end - 1, &ends);
+    int rc = fc_source_end(w, end - 1, &ends);
     if (rc == FC_EOF)
         s->at = ends;
     return rc;
