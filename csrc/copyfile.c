@@ -86,8 +86,9 @@ static int open_both(struct step *s, const struct stat *src, int *in, struct sta
     *is_new = out >= 0;
     if (out == -EEXIST)
         out = open_existing(s, dst);
-    if (out >= 0 && !*is_new &&
-        !is_another_file(dst, src)) { /* exchanged since: once more, before a byte is written */
+    /* Names may have been exchanged since: once more on what is open, before a byte is written. */
+    struct stat opened;
+    if (out >= 0 && !*is_new && (fc_sys_fstat(*in, &opened) != 0 || !is_another_file(dst, &opened))) {
         fc_sys_close(out);
         return -FC_NOT_ORDINARY;
     }

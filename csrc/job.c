@@ -185,7 +185,7 @@ static int finish(struct fc_job *j)
         rc = follow(j, &tail, end);
     if (tail < end)
         length = end = tail; /* cut short in the meantime */
-    if (j->whole)
+    if (j->whole && j->old_size <= p->size)
         length = j->dst_size; /* all that the source had when it was taken, grown or not */
     else if (rc == 0 && p->to_eof && end == p->size)
         rc = follow_growth(j, &length);

@@ -316,7 +316,7 @@ def plan(src, dst, Options options not None):
     made.src, made.dst = src, dst
     made.c_src, made.c_dst = os.fsencode(src), os.fsencode(dst)
     made.c_options = options.c
-    made.c_options.batch_cpus = fc_batch_cpus()  # under the GIL, which os.environ is written under
+    made.c_options.batch_cpus = fc_batch_cpus()  # holding the GIL, where there is one: os.environ is written under it
     request = made.request()
     with nogil:
         rc = fc_transfer_plan(

@@ -13,6 +13,7 @@ force, what is found there is ourselves.
 from __future__ import annotations
 
 import builtins
+import errno
 import os
 import shutil
 import stat
@@ -20,7 +21,7 @@ import sys
 from _thread import allocate_lock
 
 from . import _core
-from .errors import SameFileError
+from .errors import SameFileError, from_core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -198,6 +199,8 @@ def _copyfile_as_asked(src: Any, dst: Any, follow_symlinks: bool, arguments: Map
     options = _resolve(arguments)
     size = _size_of_plain_copy(src, dst, follow_symlinks)
     if size is None:
+        if options.engine not in ("auto", "buffered"):
+            _refuse_engine_for_devices(options.engine, src, dst)
         _copyfile(src, dst, follow_symlinks=follow_symlinks)
         return
     sys.audit("shutil.copyfile", src, dst)
@@ -256,6 +259,18 @@ def _stat_or_none(path: StrOrBytesPath) -> os.stat_result | None:
         return os.stat(path)
     except OSError:
         return None
+
+
+def _refuse_engine_for_devices(engine: str, src: Any, dst: Any) -> None:
+    """An engine that is named runs or raises, and what shutil does with a device is none of ours."""
+    for path in (src, dst):
+        try:
+            mode = os.stat(path).st_mode
+        except OSError:  # shutil words it
+            return
+        if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+            why = "an engine copies between regular files, and this is a device"
+            raise from_core(errno.EOPNOTSUPP, "COPY_E_UNSUPPORTED", None, engine, 0, "both", why, src, dst)
 
 
 def _is_symlink(path: Any) -> bool:

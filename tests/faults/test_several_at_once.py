@@ -15,7 +15,7 @@ from support.settings import FULL, dice
 
 pytestmark = needs_faults
 
-ROUNDS = 2000 if FULL else 60
+ROUNDS = 500 if FULL else 60
 
 
 def some_rule(chance: random.Random, operations: list[str]) -> Rule:
