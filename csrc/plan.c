@@ -42,11 +42,16 @@ static bool zero_copy_wanted(const struct fc_options *o)
     return !o->no_zero_copy && o->sparse == FC_WHEN_AUTO;
 }
 
+/* Most of the source is known not to be in memory. */
+static bool is_cold(const struct fc_facts *f)
+{
+    return f->resident >= 0 && (uint64_t)f->resident < f->src.id.size / 2;
+}
+
 static bool presses_memory(const struct fc_facts *f, const struct fc_tuning *t)
 {
-    uint64_t size = f->src.id.size, memory = f->machine.memory_available;
-    return memory != 0 && f->resident >= 0 && size > memory / 100 * t->pressure_percent &&
-           (uint64_t)f->resident < size / 2;
+    uint64_t memory = f->machine.memory_available;
+    return memory != 0 && is_cold(f) && f->src.id.size > memory / 100 * t->pressure_percent;
 }
 
 static uint64_t bytes_to_write(const struct fc_facts *f, const struct fc_plan *p)
@@ -138,6 +143,9 @@ static int choose_ladder(const struct fc_facts *f, const struct fc_options *o, c
         p->reason = FC_REASON_cache_pressure;
         rung(p, f, FC_ENGINE_direct);
         p->drop_cache = true;
+    } else if (o->cache == FC_CACHE_AUTO && o->sync != FC_SYNC_NONE && is_cold(f)) {
+        p->reason = FC_REASON_cold_and_synced;
+        rung(p, f, FC_ENGINE_direct);
     } else if (fc_plan_rewrites(f, o, t)) {
         p->reason = FC_REASON_rewrite;
     } else if (zero_copy && o->reflink != FC_WHEN_NEVER && one_mount(f) && !wants_regions(f, o, t)) {
@@ -156,7 +164,7 @@ static int choose_ladder(const struct fc_facts *f, const struct fc_options *o, c
  * first, from where the kernel sends it off in order. */
 static bool rotates(const struct fc_facts *f)
 {
-    return f->src.rotational && (f->resident < 0 || (uint64_t)f->resident < f->src.id.size / 2);
+    return f->src.rotational && (f->resident < 0 || is_cold(f));
 }
 
 /* A batch system's grant bounds every automatic count, of threads that wait as well: they were granted to
