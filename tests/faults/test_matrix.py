@@ -66,16 +66,15 @@ def test_right_copy_or_clear_error_whatever_call_fails(
 ) -> None:
     for setting in SETTINGS:
         setup = bench(engine, mode, setting)
-        usual = setup.copy()
-        assert usual.error is None
+        calls = setup.usual_calls()[operation]
         rules = rules_for(operation)
-        if not usual.calls[operation]:
+        if not calls:
             rules = rules[:1]  # which cannot strike, and must change nothing
         elif not FULL:
             rules = dice(f"{engine} {mode} {operation} {setting}").sample(rules, 4)
         for rule in rules:
             outcome = setup.copy(rule)
-            if rule.nth == 1 and usual.calls[operation] > 0:
+            if rule.nth == 1 and calls > 0:
                 # The case is one only if the rule struck.
                 assert outcome.struck[0] > 0, f"{rule} did not strike in {setup}"
 
