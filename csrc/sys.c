@@ -73,22 +73,33 @@ int fc_sys_fstatat(int dir, const char *path, struct stat *st, int flags)
     RETRY(int, FC_OP_fstatat, NULL, fstatat(dir, path, st, flags));
 }
 
-static int statx_dio(int fd, struct statx *sx)
+/* The kernel's struct statx as far as Linux 6.1 filled it: the headers of many distributions end before the
+ * alignments. */
+struct statx_answer {
+    uint32_t mask;
+    char before[148];
+    uint32_t dio_memory, dio_offset;
+    char after[96];
+};
+_Static_assert(sizeof(struct statx_answer) == 256, "struct statx");
+#define STATX_ALIGNMENTS 0x2000U /* STATX_DIOALIGN */
+
+static int statx_dio(int fd, struct statx_answer *sx)
 {
-    RETRY(int, FC_OP_statx, NULL, statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, sx));
+    RETRY(int, FC_OP_statx, NULL, syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_ALIGNMENTS, sx));
 }
 
 int fc_sys_dio_align(int fd, uint32_t *memory, uint32_t *offset)
 {
-    struct statx sx;
+    struct statx_answer sx;
     *memory = *offset = 0;
     int rc = statx_dio(fd, &sx);
     if (rc != 0)
         return rc;
-    if (!(sx.stx_mask & STATX_DIOALIGN))
+    if (!(sx.mask & STATX_ALIGNMENTS))
         return -ENODATA; /* before Linux 6.1, and filesystems that never learnt to answer */
-    *memory = sx.stx_dio_mem_align;
-    *offset = sx.stx_dio_offset_align;
+    *memory = sx.dio_memory;
+    *offset = sx.dio_offset;
     return 0;
 }
 
