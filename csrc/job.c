@@ -204,8 +204,7 @@ static int finish(struct fc_job *j)
 static int run(struct fc_job *j)
 {
     const struct fc_plan *p = j->plan;
-    int rc = 0;
-    rc = FC_PASS;
+    int rc = FC_PASS;
     if (fc_engine_get(p->ladder[0])->flags & FC_ENGINE_WHOLE_FILE)
         rc = run_whole(j);
     if (rc == FC_PASS)
