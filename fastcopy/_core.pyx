@@ -129,9 +129,7 @@ cdef class _Listener:
         self.tick = tick
         self.hooks.conduct = _conduct
         self.hooks.arg = <void *>self
-        # With nobody listening only Ctrl-C is waited for, and every call takes the GIL, for which a busy
-        # thread may make us wait 5 ms.
-        self.hooks.interval_ms = 100 if tick is None else 50
+        self.hooks.interval_ms = 50  # Ctrl-C is to be heard, and the copy cleaned up, within 0.2 s
 
     cdef int raise_if_failed(self, kept=None) except -1:
         if self.error is not None:
