@@ -137,7 +137,10 @@ def test_every_example_runs_and_prints_what_is_said(example: Example, workplace:
 
 
 def test_every_page_for_users_has_examples() -> None:
-    assert {page.name for page in EXAMPLES_IN} - {example.page for example in ALL_EXAMPLES} == {"figures.md", "internals.md"}
+    assert {page.name for page in EXAMPLES_IN} - {example.page for example in ALL_EXAMPLES} == {
+        "figures.md",
+        "internals.md",
+    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
