@@ -108,11 +108,14 @@ def from_core(
     at: str,
     why: str | None,
     src: StrOrBytesPath,
-    dst: StrOrBytesPath,
+    dst: StrOrBytesPath | None,
     kept: str | None = None,
 ) -> OSError:
-    """The exception for a failure of the core: `err` is an errno, `code` one of ours or None."""
-    names = os.fspath(src), None, os.fspath(dst)
+    """The exception for a failure of the core: `err` is an errno, `code` one of ours or None.
+
+    `dst` is None where one file is read and none is written.
+    """
+    names = os.fspath(src), None, None if dst is None else os.fspath(dst)
     error: OSError
     if code is None:
         error = OSError(err, os.strerror(err), *names)
@@ -123,11 +126,11 @@ def from_core(
     return error
 
 
-def cancelled(src: StrOrBytesPath, dst: StrOrBytesPath) -> OSError:
-    """What a copy ends with when its `cancel` is set."""
+def cancelled(src: StrOrBytesPath, dst: StrOrBytesPath | None, phase: str = "copy") -> OSError:
+    """What ends when `cancel` is set: the copy, or the verification that was under way."""
     from ._core import CODES
 
-    code = "COPY_E_CANCELLED"
+    code = "VERIFY_E_CANCELLED" if phase == "verify" else "COPY_E_CANCELLED"
     return from_core(CODES[code], code, None, None, 0, "both", "cancel.is_set() is true", src, dst)
 
 

@@ -10,14 +10,14 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from operator import index
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, cast, get_args
 
 from . import _core
 
 if TYPE_CHECKING:
     from .progress import Progress
 
-__all__ = ["CancelToken", "Options", "OptionArguments", "ShutilArguments"]
+__all__ = ["CancelToken", "Name", "OptionArguments", "Options", "ShutilArguments"]
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -29,6 +29,9 @@ Sync = Literal["none", "data", "full"]
 OnChange = Literal["error", "warn"]
 Preset = Literal["fast", "safe", "durable"]
 Keepable = Literal["mode", "times", "owner", "xattr", "links"]
+
+
+Name = str | bytes  # of a file
 
 
 class CancelToken(Protocol):
@@ -206,6 +209,23 @@ def _refuse_conflicts(o: Options) -> None:
 
 
 # ---- one check a kind of value: returns the value as it is stored, or raises ---------------------------
+
+
+def path_argument(name: str, value: Any) -> Name:
+    """A path that is an argument, as os.fspath gives it."""
+    try:
+        path = cast("Name", os.fspath(value))
+    except TypeError:
+        raise TypeError(f"{name}={value!r}: a str, bytes or os.PathLike is allowed") from None
+    if (b"\0" if isinstance(path, bytes) else "\0") in path:  # type: ignore[operator]
+        raise ValueError(f"{name}={value!r}: a path has no null character")
+    return path
+
+
+def check_callbacks(progress: Any, cancel: Any) -> None:
+    """The two of them, for functions that take no other option."""
+    _progress("progress", progress)
+    _cancel("cancel", cancel)
 
 
 def _engine_names() -> tuple[str, ...]:

@@ -36,7 +36,7 @@ class Progress:
     """
 
     phase: str  # "copy", "verify" or "sync"
-    path: str  # of the source
+    path: str  # of the source, or of the file under way
     bytes: int  # done of this phase, holes counted in
     total: int  # as far as it is known: the size first seen
     files: int = 0  # finished
@@ -63,9 +63,10 @@ class Conductor:
         show: Callable[[Progress], object] | None,
         cancel: CancelToken | None,
         src: StrOrBytesPath,
-        dst: StrOrBytesPath,
+        dst: StrOrBytesPath | None,
         bar: Bar | None = None,
         clock: Callable[[], float] = monotonic,
+        phase: str = "copy",  # that it begins with
     ) -> None:
         self._show = show
         self._cancel = cancel
@@ -73,28 +74,37 @@ class Conductor:
         self._path = os.fsdecode(src)
         self._bar = bar
         self._clock = clock
-        self._phase = "copy"
+        self._files = 0
+        self._phase = phase
         self._phase_began = self._shown = clock()
 
     def start(self, total: int) -> None:
         """Once, before anything is touched."""
         self._raise_if_cancelled()
-        self._call(0, total, 0, self._clock())
+        self._call(0, total, self._clock())
+
+    def next_file(self, path: StrOrBytesPath, finished: int) -> None:
+        """Where there are several: the one that is under way now, and how many are done."""
+        self._path = os.fsdecode(path)
+        self._files = finished
 
     def tick(self, done: int, total: int, phase: str) -> None:
         """From the core, as often as it likes."""
+        began = phase != self._phase
+        self._phase = phase
         self._raise_if_cancelled()
         if self._show is None:
             return
         now = self._clock()
-        if phase != self._phase:
-            self._phase, self._phase_began = phase, now
+        if began:
+            self._phase_began = now
         if now - self._shown >= _INTERVAL:
-            self._call(done, max(done, total), 0, now)
+            self._call(done, max(done, total), now)
 
-    def finish(self, total: int) -> None:
+    def finish(self, total: int, files: int = 1) -> None:
         """Once, after all went well: the copy has its name already."""
-        self._call(total, total, 1, self._clock())
+        self._files = files
+        self._call(total, total, self._clock())
         self.close()
 
     def close(self) -> None:
@@ -105,30 +115,31 @@ class Conductor:
 
     def _raise_if_cancelled(self) -> None:
         if self._cancel is not None and self._cancel.is_set():
-            raise cancelled(self._src, self._dst)
+            raise cancelled(self._src, self._dst, self._phase)
 
-    def _call(self, done: int, total: int, files: int, now: float) -> None:
+    def _call(self, done: int, total: int, now: float) -> None:
         if self._show is None:
             return
         self._shown = now
         seconds = now - self._phase_began
         rate = done / seconds if seconds > 0 else 0.0
-        self._show(Progress(self._phase, self._path, done, total, files, rate))
+        self._show(Progress(self._phase, self._path, done, total, self._files, rate))
 
 
 def conductor(
     progress: bool | Callable[[Progress], object] | None,
     cancel: CancelToken | None,
     src: StrOrBytesPath,
-    dst: StrOrBytesPath,
+    dst: StrOrBytesPath | None,
+    phase: str = "copy",
 ) -> Conductor | None:
     """The conductor that these two options need: None if nobody listens, so that the core need not call."""
     if callable(progress):
-        return Conductor(progress, cancel, src, dst)
+        return Conductor(progress, cancel, src, dst, phase=phase)
     if progress:
         bar = _bar(os.path.basename(os.fsdecode(src)))
-        return Conductor(bar, cancel, src, dst, bar)
-    return None if cancel is None else Conductor(None, cancel, src, dst)
+        return Conductor(bar, cancel, src, dst, bar, phase=phase)
+    return None if cancel is None else Conductor(None, cancel, src, dst, phase=phase)
 
 
 def watched(watch: Conductor | None, total: int, run: Callable[[Tick | None], dict[str, Any]]) -> dict[str, Any]:
@@ -138,7 +149,7 @@ def watched(watch: Conductor | None, total: int, run: Callable[[Tick | None], di
     try:
         watch.start(total)
         report = run(watch.tick)
-        watch.finish(report["bytes"])
+        watch.finish(report["bytes"], report.get("files", 1))
         return report
     finally:
         watch.close()

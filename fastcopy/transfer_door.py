@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _core
-from .options import MIB, Options, resolve
+from .options import MIB, Name, Options, path_argument, resolve
 from .progress import conductor, watched
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from .options import OptionArguments
 
 __all__ = ["Attempt", "Capabilities", "Capability", "Plan", "Report", "capabilities", "engines", "plan", "transfer"]
-
-Name = str | bytes  # of a file
 
 log = logging.getLogger("fastcopy")
 log.addHandler(logging.NullHandler())
@@ -207,7 +205,7 @@ def capabilities(path: StrOrBytesPath) -> Capabilities:
     >>> print(fastcopy.capabilities("/proc")["clone"].can)
     False
     """
-    name = _path("path", path)
+    name = path_argument("path", path)
     return Capabilities(name, _core.capabilities(name))
 
 
@@ -223,7 +221,7 @@ def plan(src: StrOrBytesPath, dst: StrOrBytesPath, **options: Unpack[OptionArgum
     ('direct',)
     """
     wishes = resolve(options)
-    source, destination = _path("src", src), _path("dst", dst)
+    source, destination = path_argument("src", src), path_argument("dst", dst)
     core = _core.plan(source, destination, wishes.to_core())
     choice = core.choice()
     made = Plan(
@@ -279,16 +277,6 @@ def transfer(src: StrOrBytesPath, dst: StrOrBytesPath, **options: Unpack[OptionA
     (1000, True)
     """
     return plan(src, dst, **options).run()
-
-
-def _path(name: str, value: Any) -> Name:
-    try:
-        path = cast("Name", os.fspath(value))
-    except TypeError:
-        raise TypeError(f"{name}={value!r}: a str, bytes or os.PathLike is allowed") from None
-    if (b"\0" if isinstance(path, bytes) else "\0") in path:  # type: ignore[operator]
-        raise ValueError(f"{name}={value!r}: a path has no null character")
-    return path
 
 
 def _report(plan: Plan, done: Mapping[str, Any]) -> Report:

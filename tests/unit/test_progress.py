@@ -113,6 +113,44 @@ def test_cancel_alone_is_heard_at_every_tick():
         watch.tick(2, 10, "copy")
 
 
+def test_a_phase_to_begin_with_and_how_it_is_cancelled(seen):
+    stop = threading.Event()
+    watch = conductor(seen.append, stop, "a", None, "verify")
+    watch.start(10)
+    assert seen[0].phase == "verify"
+    stop.set()
+    with pytest.raises(fastcopy.VerifyError) as caught:
+        watch.tick(1, 10, "verify")
+    assert (caught.value.code, caught.value.errno) == ("VERIFY_E_CANCELLED", errno.ECANCELED)
+    assert (caught.value.filename, caught.value.filename2) == ("a", None)
+
+
+@pytest.mark.parametrize(
+    ("phase", "code"),
+    [("copy", "COPY_E_CANCELLED"), ("sync", "COPY_E_CANCELLED"), ("verify", "VERIFY_E_CANCELLED")],
+)
+def test_cancelling_is_told_by_the_phase_that_it_meets(phase, code):
+    stop = threading.Event()
+    watch = conductor(None, stop, "a", "b")
+    watch.start(10)
+    watch.tick(1, 10, "copy")
+    stop.set()
+    with pytest.raises(fastcopy.CopyError) as caught:
+        watch.tick(1, 10, phase)
+    assert caught.value.code == code
+    assert isinstance(caught.value, fastcopy.VerifyError) == (phase == "verify")
+
+
+def test_of_several_files_the_one_under_way_is_named_and_those_done_are_counted(watch, seen, clock):
+    watch.start(1000)
+    for done, path in enumerate((b"one", "two")):
+        clock.now += 1
+        watch.next_file(path, done)
+        watch.tick(done * 500, 1000, "copy")
+    watch.finish(1000, 2)
+    assert [(p.path, p.files) for p in seen] == [("dir/a.bin", 0), ("one", 0), ("two", 1), ("two", 2)]
+
+
 @pytest.mark.parametrize("error", [RuntimeError("mine"), OSError(errno.ENOSPC, "mine"), KeyboardInterrupt()])
 @pytest.mark.parametrize("copy", [fastcopy.transfer, fastcopy.copyfile])
 def test_what_a_callback_raises_comes_out_unchanged(source, copy, error):
