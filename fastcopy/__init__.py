@@ -25,6 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .options import Options
     from .progress import Progress
+    from .reading import compare, hash_file
     from .transfer_door import (
         Attempt,
         Capabilities,
@@ -52,6 +53,9 @@ __all__ = [
     "capabilities",
     "Capabilities",
     "Capability",
+    # what was copied, checked
+    "hash_file",
+    "compare",
     # the shutil door
     "copyfile",
     "copy",
@@ -72,6 +76,7 @@ __all__ = [
 _LAZY = {
     "Options": "options",
     "Progress": "progress",
+    **dict.fromkeys(("compare", "hash_file"), "reading"),
     **dict.fromkeys(
         (
             "Attempt",

@@ -1,4 +1,4 @@
-"""Print what pyproject.toml asks for: the build's requirements, and those of the extras named.
+"""Print what pyproject.toml asks for: the requirements of the build, of the package, and of the extras named.
 
 usage: python requirements.py [extra ...]
 
@@ -19,11 +19,11 @@ PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 def requirements(extras: list[str]) -> list[str]:
     tables = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))
     project = tables["project"]
-    wanted = list(tables["build-system"]["requires"])
+    wanted = [*tables["build-system"]["requires"], *project["dependencies"]]
     for extra in extras:
         for line in project["optional-dependencies"][extra]:
-            own = line.removeprefix(f"{project['name']}[")  # "fastcopy-io[test]" names another extra
-            wanted += [line] if own == line else requirements([own.removesuffix("]")])
+            own = line.removeprefix(f"{project['name']}[")  # "fastcopy-io[progress,xxhash]" names other extras
+            wanted += [line] if own == line else requirements(own.removesuffix("]").split(","))
     return list(dict.fromkeys(wanted))
 
 

@@ -1,5 +1,6 @@
 """The whole public interface as a user writes it. mypy --strict and pyright read this; nothing runs it."""
 
+import hashlib
 import os
 import threading
 from collections.abc import Mapping
@@ -7,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal
 
+import blake3
 from typing_extensions import assert_type
 
 import fastcopy
@@ -105,6 +107,21 @@ def transfer_door() -> None:
     assert_type(fastcopy.__version__, str)
 
 
+class Own:
+    def update(self, data: memoryview) -> None: ...
+    def hexdigest(self) -> str:
+        return ""
+
+
+def what_was_copied() -> None:
+    assert_type(fastcopy.hash_file(src), str)
+    fastcopy.hash_file("a", "sha256", progress=show, cancel=threading.Event())
+    fastcopy.hash_file(b"a", hashlib.sha256)
+    fastcopy.hash_file(b"a", lambda: blake3.blake3(max_threads=2))
+    fastcopy.hash_file(b"a", Own)
+    assert_type(fastcopy.compare(src, b"b", progress=True, cancel=threading.Event()), int | None)
+
+
 def errors() -> None:
     try:
         fastcopy.transfer(src, dst)
@@ -121,4 +138,5 @@ def what_is_wrong() -> None:
     fastcopy.transfer(src, dst, engin="buffered")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     fastcopy.transfer(src, dst, sync="fully")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     fastcopy.copyfile(src, dst, atomic=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    fastcopy.hash_file(src, str)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     fastcopy.copy(b"a", "b")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]

@@ -11,6 +11,7 @@ import pytest
 
 import fastcopy
 
+HASHING = {"hashlib", "blake3", "xxhash", "fastcopy.digests"}
 # shutil's own, which it documents.
 NOT_OURS = {"SameFileError", "SpecialFileError"}
 
@@ -56,9 +57,20 @@ def test_importing_it_imports_nothing_heavy():
     done = run_python("import sys, fastcopy; print(*sys.modules)")
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.split())
-    heavy = {"typing", "dataclasses", "inspect", "logging", "threading", "importlib.metadata", "tqdm", "rich"}
+    heavy = {"typing", "dataclasses", "inspect", "logging", "threading", "importlib.metadata", "tqdm", "rich", *HASHING}
     without = set(run_python("import sys, shutil; print(*sys.modules)").stdout.split())
     assert not (loaded - without) & heavy
+
+
+def test_a_copy_that_asks_for_no_digest_imports_nothing_of_hashing(tmp_path):
+    (tmp_path / "a.bin").write_bytes(b"x" * 1000)
+    code = (
+        "import sys, fastcopy; fastcopy.transfer('a.bin', 'b.bin'); fastcopy.copyfile('a.bin', 'c.bin', sync='data')"
+        "; print(*sys.modules)"
+    )
+    done = run_python(f"import os; os.chdir({str(tmp_path)!r}); {code}")
+    assert done.returncode == 0, done.stderr
+    assert not set(done.stdout.split()) & HASHING
 
 
 def test_without_the_core_the_import_says_how_to_build_it(tmp_path):
