@@ -23,6 +23,7 @@ from .shutil_door import copy, copy2, copyfile, copytree, install, move, patched
 # To a type checker this is typing.TYPE_CHECKING; importing typing for it would take longer than all of the above.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .manifests import CheckFailure, check, checksum_tree
     from .options import Options
     from .progress import Progress
     from .reading import compare, hash_file
@@ -56,6 +57,9 @@ __all__ = [
     # what was copied, checked
     "hash_file",
     "compare",
+    "checksum_tree",
+    "check",
+    "CheckFailure",
     # the shutil door
     "copyfile",
     "copy",
@@ -77,6 +81,7 @@ _LAZY = {
     "Options": "options",
     "Progress": "progress",
     **dict.fromkeys(("compare", "hash_file"), "reading"),
+    **dict.fromkeys(("CheckFailure", "check", "checksum_tree"), "manifests"),
     **dict.fromkeys(
         (
             "Attempt",

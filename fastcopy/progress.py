@@ -137,7 +137,7 @@ def conductor(
     if callable(progress):
         return Conductor(progress, cancel, src, dst, phase=phase)
     if progress:
-        bar = _bar(os.path.basename(os.fsdecode(src)))
+        bar = _bar(os.path.basename(os.path.normpath(os.fsdecode(src))))  # a directory may end in a slash
         return Conductor(bar, cancel, src, dst, bar, phase=phase)
     return None if cancel is None else Conductor(None, cancel, src, dst, phase=phase)
 

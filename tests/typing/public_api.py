@@ -120,6 +120,15 @@ def what_was_copied() -> None:
     fastcopy.hash_file(b"a", lambda: blake3.blake3(max_threads=2))
     fastcopy.hash_file(b"a", Own)
     assert_type(fastcopy.compare(src, b"b", progress=True, cancel=threading.Event()), int | None)
+    assert_type(fastcopy.checksum_tree(src, "SUMS", "xxh3_128", tag=True, progress=show), int)
+    failures = fastcopy.check("SUMS", directory=src, progress=show, cancel=threading.Event())
+    assert_type(failures, list[fastcopy.CheckFailure])
+    fastcopy.check("SUMS", hashlib.md5)
+    for failure in failures:
+        assert_type(failure.path + failure.expected, str)
+        assert_type(failure.kind, Literal["changed", "missing", "unreadable"])
+        assert_type(failure.found, str | None)
+        assert_type(failure.error, OSError | None)
 
 
 def errors() -> None:

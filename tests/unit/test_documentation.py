@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import fastcopy
-from fastcopy import _core
+from fastcopy import _core, manifests
 from fastcopy.options import ARGUMENTS, PRESETS, SHUTIL_ARGUMENTS
 from support.shapes import KIB, MIB, noise
 from support.shells import python
@@ -183,6 +183,15 @@ def test_every_error_code_is_described_with_its_errno() -> None:
     for code, (_, numbers, _) in described.items():
         (first, *_) = CODE.findall(numbers)
         assert getattr(errno, first) == _core.CODES[code], f"{code} is {numbers}"
+
+
+def test_every_field_of_a_check_failure_is_described_and_no_other() -> None:
+    assert set(table("digests.md", "Manifests")) == fields(fastcopy.CheckFailure)
+
+
+def test_every_length_of_a_digest_without_a_tag_is_described_as_it_is() -> None:
+    rows = re.findall(r"^\| (\d+) \| ([^|]+) \|$", source("docs/digests.md"), re.MULTILINE)
+    assert {int(digits): tuple(names.split(" or ")) for digits, names in rows} == manifests._BY_LENGTH
 
 
 def test_every_engine_is_described_and_no_other() -> None:
