@@ -2,7 +2,8 @@
  *
  * With cache=drop, and with sync, each worker follows its own writes: a stretch that has grown to STRETCH
  * is sent to the medium without waiting, and when the next one is full, the one before is waited for and
- * dropped. So the device works while we copy, and no more than two stretches a worker stay behind. */
+ * dropped. So the device works while we copy, and no more than two stretches a worker stay behind. A job that
+ * only reads drops what it has read in the same way. */
 #include "job.h"
 
 #include <errno.h>
@@ -63,9 +64,12 @@ static int settle(struct fc_worker *w, struct fc_span *s)
     uint64_t n = s->end - s->at;
     int rc = 0;
     if (n > 0 && wants_drop(w)) {
-        rc = fc_behind_wait(j, s->at, n);
+        int copy = j->reader == NULL ? j->dst : j->other;
+        if (j->reader == NULL)
+            rc = fc_behind_wait(j, s->at, n);
         /* Advice: a filesystem may decline, and then the pages stay, which harms nobody's data. */
-        fc_sys_fadvise(j->dst, s->at, n, POSIX_FADV_DONTNEED);
+        if (copy >= 0)
+            fc_sys_fadvise(copy, s->at, n, POSIX_FADV_DONTNEED);
         drop_source(j, s->at, s->end);
     }
     *s = (struct fc_span){0, 0};
@@ -78,7 +82,7 @@ static int send(struct fc_worker *w)
     int rc = settle(w, sent);
     *sent = *growing;
     *growing = (struct fc_span){0, 0};
-    if (rc == 0 && sent->end > sent->at) {
+    if (rc == 0 && sent->end > sent->at && w->job->reader == NULL) {
         rc = fc_sys_sync_file_range(w->job->dst, sent->at, sent->end - sent->at, SYNC_FILE_RANGE_WRITE);
         rc = refused(rc) ? fc_fail(w->job, rc, FC_OP_sync_file_range, FC_AT_DESTINATION, sent->at) : 0;
     }

@@ -114,7 +114,7 @@ int fc_copyfile(const struct fc_copyfile *q, const struct fc_options *o, const s
     /* What was seen of the source by its name is good enough: reading goes on to the end, whatever the size
      * was said to be. Small files are most files, and a new one need not be looked at at all. */
     if (fc_copy_is_small(&src, o, t)) {
-        rc = fc_small_copy(in, out, (uint64_t)src.st_size, is_new ? 0 : (uint64_t)dst.st_size, r);
+        rc = fc_small_copy(in, out, (uint64_t)src.st_size, is_new ? 0 : (uint64_t)dst.st_size, NULL, r);
     } else {
         if (is_new && (rc = fc_sys_fstat(out, &dst)) != 0)
             fail(&s, rc, FC_OP_fstat, FC_AT_DESTINATION);

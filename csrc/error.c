@@ -64,6 +64,7 @@ int fc_fail_with(struct fc_job *j, const struct fc_error *e)
         j->report->error = *e;
     }
     atomic_store(&j->stop, true);
+    pthread_cond_broadcast(&j->room);
     pthread_mutex_unlock(&j->lock);
     return -e->err;
 }

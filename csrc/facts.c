@@ -33,7 +33,7 @@ void fc_identity_of(const struct stat *st, struct fc_identity *id)
     id->ctime_ns = to_ns(st->st_ctim);
 }
 
-/* The first line of a small file of /proc, /sys or the cgroup tree. */
+/* A small file of /proc, /sys or the cgroup tree. */
 static bool read_text(int dir, const char *path, char *buf, size_t n)
 {
     int fd = fc_sys_open(dir, path, O_RDONLY, 0);
@@ -271,7 +271,7 @@ static uint64_t memory_of_machine(void)
     return at != NULL ? strtoull(at + strlen("MemAvailable:"), NULL, 10) * FC_KIB : 0;
 }
 
-static unsigned cpus_of_affinity(void)
+unsigned fc_cpus(void)
 {
     /* More than cpu_set_t holds would need a larger set, and no copy wants 1,024 threads. */
     cpu_set_t set;
@@ -291,7 +291,7 @@ static unsigned kernel_version(void)
 
 static void look_at_machine(struct fc_machine_facts *m, bool closely)
 {
-    m->cpus = cpus_of_affinity();
+    m->cpus = fc_cpus();
     m->kernel = kernel_version();
     if (closely) {
         m->memory_available = memory_of_machine();
@@ -363,7 +363,8 @@ void fc_facts_of(int src_fd, const struct stat *src, int dst_fd, const struct st
     f->data_bytes = smaller(f->src.id.size, f->src.allocated);
 
     bool named = o->engine != FC_ENGINE_NONE || o->cache == FC_CACHE_DROP;
-    if ((f->src.id.size <= t->small && !named) || will_clone(f, o, t))
+    bool reread = o->verify != FC_VERIFY_NONE || o->digest;
+    if ((f->src.id.size <= t->small && !named) || (will_clone(f, o, t) && !reread))
         return;
     if (f->dst.free_bytes == UINT64_MAX && !o->to_eof) /* as shutil: nobody will ask */
         look_at_space(dst_fd, &f->dst);

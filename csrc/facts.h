@@ -8,6 +8,9 @@
 
 void fc_identity_of(const struct stat *st, struct fc_identity *id);
 
+/* CPUs that the affinity of this process allows. */
+unsigned fc_cpus(void);
+
 /* Look at two open ends that were stat'ed already. dst_fd is the file to be written, or the directory in
  * which it will appear; the latter is said with dst_exists = false. Descriptors stay the caller's. What
  * cannot be found out is left at "not known". */

@@ -4,7 +4,8 @@
  *
  *     transfer   one file from open to publish             transfer.c publish.c metadata.c
  *     copyfile   the same as shutil does it                copyfile.c
- *     job        carry out one plan between two descriptors  job.c small.c regions.c
+ *     job        carry out one plan between two descriptors  job.c workers.c small.c regions.c ring.c
+ *     verify     prove the copy                              verify.c reading.c
  *     plan       facts + options -> plan, no system call    plan.c
  *     facts      what is true of both ends and the machine  facts.c
  *     engines    the ways of moving bytes                   engines/
@@ -96,6 +97,7 @@ const char *fc_op_name(int op);
 enum fc_when { FC_WHEN_AUTO, FC_WHEN_ALWAYS, FC_WHEN_NEVER };
 enum fc_cache { FC_CACHE_AUTO, FC_CACHE_KEEP, FC_CACHE_DROP };
 enum fc_sync { FC_SYNC_NONE, FC_SYNC_DATA, FC_SYNC_FULL };
+enum fc_verify { FC_VERIFY_NONE, FC_VERIFY_AUTO, FC_VERIFY_COMPARE, FC_VERIFY_HASH, FC_VERIFY_MEDIA };
 enum fc_preserve {
     FC_PRESERVE_MODE = 1,
     FC_PRESERVE_TIMES = 2,
@@ -110,7 +112,9 @@ struct fc_options {
     enum fc_when sparse;
     enum fc_cache cache;
     enum fc_sync sync;
+    enum fc_verify verify;
 
+    bool digest;         /* the report is to have one; the hooks make it */
     bool atomic;         /* unpublished file, then rename; else written in place */
     bool keep_failed;    /* leave the unpublished file behind for diagnosis */
     bool on_change_warn; /* a source that moved is a warning, not an error */
@@ -195,6 +199,7 @@ struct fc_tuning {
     unsigned direct_workers;  /* requests in flight */
     unsigned split_depth;
     unsigned pressure_percent; /* a cold source above this share of free memory is copied past the cache */
+    uint64_t verify_hash_from; /* verify=auto: up to here compare, from here hash */
 };
 
 extern const struct fc_tuning fc_tuning_default;
@@ -209,6 +214,7 @@ struct fc_plan {
     enum fc_reason reason;         /* of the ladder */
     enum fc_reason workers_reason; /* of the count */
     unsigned workers;
+    unsigned readers; /* of a verification */
     unsigned split_depth;
     uint64_t min_region, chunk, window;
     uint32_t align; /* of direct requests, at either end */
@@ -216,6 +222,8 @@ struct fc_plan {
     uint64_t size; /* as first seen; not believed where to_eof is set */
     bool to_eof;   /* the end of the file is where read says */
     enum fc_sync sync;
+    enum fc_verify verify; /* never AUTO */
+    bool digest;           /* for the report, or for the verification */
 
     bool believed;   /* size and times of the source mean something */
     bool small;      /* one call */
@@ -258,12 +266,26 @@ struct fc_progress {
     enum fc_phase { FC_PHASE_COPY, FC_PHASE_VERIFY, FC_PHASE_SYNC } phase;
 };
 
-/* Called on the calling thread about every interval_ms while a copy runs; anything but 0 cancels. */
+enum fc_digest { FC_DIGEST_NONE, FC_DIGEST_WRITTEN, FC_DIGEST_REREAD };
+struct fc_feed;
+
+/* Called on the calling thread. conduct about every interval_ms; anything but 0 from any of them, agree
+ * excepted, cancels. The last three are there together or not at all, and make digests of bytes in their order:
+ * begin starts one (WRITTEN: of the source, or of what was written; REREAD: of the destination, read again),
+ * feed is to take all that fc_feed_take gives, agree finishes what was begun and says whether all are the same (1
+ * or 0; below: it could not). */
 struct fc_hooks {
     int (*conduct)(void *arg, const struct fc_progress *p);
     void *arg;
     unsigned interval_ms; /* 0: 50 */
+    int (*begin)(void *arg, enum fc_digest which);
+    int (*feed)(void *arg, struct fc_feed *f);
+    int (*agree)(void *arg);
 };
+
+/* The next bytes for the digest that was begun; false: none for now. They stay what they are until the next
+ * call. It never waits. */
+bool fc_feed_take(struct fc_feed *f, const unsigned char **p, size_t *n);
 
 struct fc_attempt {
     int engine;
@@ -290,10 +312,14 @@ struct fc_report {
     unsigned attempt_count;
     unsigned workers; /* threads that ran, 1: the caller itself */
     uint64_t regions, windows, flushes;
-    uint64_t buffer_bytes; /* private memory of the workers, at its peak */
-    uint64_t mapped_bytes; /* mapped file pages, at their peak */
-    unsigned warnings;     /* enum fc_warning */
-    char kept_name[48];    /* keep_failed: the unpublished file that was left */
+    uint64_t buffer_bytes;    /* private memory of the workers, at its peak */
+    uint64_t mapped_bytes;    /* mapped file pages, at their peak */
+    unsigned warnings;        /* enum fc_warning */
+    enum fc_digest digest_of; /* what the digest of the report was made of */
+    bool both_read;           /* verify=hash: no bytes passed here while copying, so both ends were read */
+    bool verified;            /* as the plan says */
+    uint64_t verify_ns;       /* of elapsed_ns */
+    char kept_name[48];       /* keep_failed: the unpublished file that was left */
     struct fc_error error;
 };
 
@@ -305,9 +331,22 @@ struct fc_report {
 int fc_job_run(const struct fc_plan *p, int src_fd, int dst_fd, uint64_t old_size, const struct fc_hooks *h,
                struct fc_report *r);
 
-/* Force the copy to the medium as plan->sync says: written back window by window, so that conduct is
- * heard in between, and then fdatasync or fsync. */
-int fc_job_sync(const struct fc_plan *p, int dst_fd, const struct fc_hooks *h, struct fc_report *r);
+/* Force the copy to the medium: written back window by window, so that conduct is heard in between, and
+ * then fdatasync or fsync. */
+int fc_job_sync(const struct fc_plan *p, enum fc_sync sync, int dst_fd, const struct fc_hooks *h,
+                struct fc_report *r);
+
+/* After fc_job_run, between the same descriptors (dst_fd open for reading too): make the digest that the plan
+ * wants, where the copy could not, and prove the copy as plan->verify says. -EBADMSG: it is not the source. */
+int fc_verify(const struct fc_plan *p, int src_fd, int dst_fd, const struct fc_hooks *h, struct fc_report *r);
+
+/* Feed an open file to the hooks, from its first byte to its last. r->bytes says how many there were. */
+int fc_read_in_order(int fd, const struct fc_tuning *t, const struct fc_hooks *h, struct fc_report *r);
+
+/* Compare two open files. *differs is the offset of the first difference; UINT64_MAX: there is none. Where one
+ * is the beginning of the other they differ at its end. */
+int fc_compare_fds(int a, int b, const struct fc_tuning *t, const struct fc_hooks *h, struct fc_report *r,
+                   uint64_t *differs);
 
 /* Two open regular files, in place, of any size: facts, plan and job in one call (the shutil door).
  * Neither descriptor is closed. */

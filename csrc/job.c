@@ -3,6 +3,7 @@
 #include "job.h"
 
 #include "regions.h"
+#include "ring.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -62,12 +63,30 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 static uint64_t prefix(const struct fc_job *j)
 {
     uint64_t tail = atomic_load(&j->tail_from);
+    if (j->ring != NULL)
+        return smaller(fc_ring_prefix(j), tail);
     if (j->leaves == NULL)
         return j->whole ? j->plan->size : 0;
     for (unsigned i = 0; i < j->leaf_count; i++)
         if (j->leaves[i].at < j->leaves[i].end)
             return smaller(j->leaves[i].at, tail);
     return smaller(j->plan->size, tail);
+}
+
+static int follow_one(struct fc_worker *w, struct fc_span *s)
+{
+    struct fc_job *j = w->job;
+    struct fc_piece piece = {.span = *s, .from = s->at, .mem = w->buf};
+    bool hashes = j->ring != NULL && j->ring->hashed == s->at; /* else the digest is made in another way */
+    if (hashes && s->end - s->at > w->buf_size)
+        piece.span.end = s->at + w->buf_size;
+    w->piece = hashes ? &piece : NULL;
+    int rc = fc_engine_get(FC_ENGINE_buffered)->copy(w, &piece.span);
+    s->at = piece.span.at;
+    if (!hashes || s->at == piece.from || (rc != 0 && rc != FC_EOF))
+        return rc;
+    int fed = fc_feed_bytes(j, w->buf, (size_t)(s->at - piece.from));
+    return fed != 0 ? fed : rc;
 }
 
 /* Read and write on from *length to limit, or until read says that the source ends. */
@@ -83,7 +102,8 @@ static int follow(struct fc_job *j, uint64_t *length, uint64_t limit)
     if (j->report->workers == 0)
         j->report->workers = 1;
     struct fc_span s = {*length, limit};
-    rc = fc_engine_get(FC_ENGINE_buffered)->copy(&w, &s);
+    while (rc == 0 && s.at < limit)
+        rc = follow_one(&w, &s);
     *length = s.at;
     if (j->forked)
         return rc;
@@ -136,15 +156,37 @@ static int run_whole(struct fc_job *j)
     return rc == 0 ? FC_PASS : rc;
 }
 
-static int run_regions(struct fc_job *j)
+/* Will all the bytes pass through our memory from here on? */
+static bool sees_bytes(const struct fc_job *j)
+{
+    for (unsigned i = atomic_load(&j->rung); i < j->plan->rungs; i++)
+        if (!(fc_engine_get(j->plan->ladder[i])->flags & FC_ENGINE_SEES_BYTES))
+            return false;
+    return true;
+}
+
+/* Into the pieces of the ring, where a digest wants the bytes in order; else into regions. */
+static int split(struct fc_job *j)
 {
     const struct fc_plan *p = j->plan;
     free(j->leaves);
     j->leaves = NULL;
     atomic_store(&j->next_leaf, 0);
+    if (p->digest && fc_makes_digests(j->hooks) && sees_bytes(j)) {
+        int rc = fc_ring_open(j, p->workers);
+        j->leaf_count = rc == 0 ? (unsigned)smaller(j->ring->count, UINT32_MAX) : 0;
+        return rc != 0 ? rc : fc_digest_begin(j, FC_DIGEST_WRITTEN);
+    }
     int rc = fc_regions_split(p->size, p->split_depth, p->min_region, &j->leaves, &j->leaf_count);
+    return rc == 0 ? 0 : fc_fail(j, rc, FC_OP_memory, FC_AT_BOTH, 0);
+}
+
+static int run_regions(struct fc_job *j)
+{
+    const struct fc_plan *p = j->plan;
+    int rc = split(j);
     if (rc != 0)
-        return fc_fail(j, rc, FC_OP_memory, FC_AT_BOTH, 0);
+        return rc;
     if (p->drop_cache)
         fc_behind_look(j);
     rc = j->rc = fc_ladder_enter(j);
@@ -198,6 +240,8 @@ static int finish(struct fc_job *j)
     if (emptied || (!by_writing && j->dst_size != length))
         rc = set_size(j, length);
     j->report->bytes = length;
+    if (j->ring != NULL && j->ring->hashed == length)
+        j->report->digest_of = FC_DIGEST_WRITTEN;
     return rc;
 }
 
@@ -214,7 +258,7 @@ static int run(struct fc_job *j)
     return rc == 0 ? finish(j) : rc;
 }
 
-static int init_sync(struct fc_job *j)
+int fc_job_begin(struct fc_job *j)
 {
     pthread_condattr_t attr;
     int rc = pthread_mutex_init(&j->lock, NULL);
@@ -225,32 +269,57 @@ static int init_sync(struct fc_job *j)
         pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
         rc = pthread_cond_init(&j->idle, &attr);
         pthread_condattr_destroy(&attr);
+        if (rc == 0 && (rc = pthread_cond_init(&j->room, NULL)) != 0)
+            pthread_cond_destroy(&j->idle);
     }
-    if (rc != 0)
+    if (rc != 0) {
         pthread_mutex_destroy(&j->lock);
+        fc_error_set(&j->report->error, -rc, FC_OP_thread, FC_AT_BOTH, FC_ENGINE_NONE, 0);
+    }
+    atomic_store(&j->eof, UINT64_MAX);
+    atomic_store(&j->tail_from, UINT64_MAX);
     return -rc;
+}
+
+void fc_job_end(struct fc_job *j)
+{
+    pthread_cond_destroy(&j->idle);
+    pthread_cond_destroy(&j->room);
+    pthread_mutex_destroy(&j->lock);
+    fc_ring_close(j);
+    free(j->leaves);
+    free(j->cold);
+}
+
+bool fc_makes_digests(const struct fc_hooks *h)
+{
+    return h != NULL && h->begin != NULL && h->feed != NULL && h->agree != NULL;
+}
+
+int fc_digest_begin(struct fc_job *j, enum fc_digest which)
+{
+    pid_t pid = getpid();
+    return fc_called(j, pid, j->hooks->begin(j->hooks->arg, which), 0);
 }
 
 int fc_job_run(const struct fc_plan *p, int src_fd, int dst_fd, uint64_t old_size, const struct fc_hooks *h,
                struct fc_report *r)
 {
     if (p->small)
-        return fc_small_copy(src_fd, dst_fd, p->size, old_size, r);
+        return fc_small_copy(src_fd, dst_fd, p->size, old_size, p->digest ? h : NULL, r);
     struct fc_job j = {.plan = p,
                        .hooks = h,
                        .report = r,
                        .src = src_fd,
                        .dst = dst_fd,
+                       .other = -1,
+                       .total = p->size,
                        .old_size = old_size,
                        .dst_size = old_size,
                        .keep_blocks = p->keep_blocks};
-    atomic_store(&j.eof, UINT64_MAX);
-    atomic_store(&j.tail_from, UINT64_MAX);
-    int rc = init_sync(&j);
-    if (rc != 0) {
-        fc_error_set(&r->error, rc, FC_OP_thread, FC_AT_BOTH, FC_ENGINE_NONE, 0);
+    int rc = fc_job_begin(&j);
+    if (rc != 0)
         return rc;
-    }
     rc = run(&j);
     if (rc == 0)
         rc = j.rc;
@@ -267,33 +336,38 @@ int fc_job_run(const struct fc_plan *p, int src_fd, int dst_fd, uint64_t old_siz
     r->windows = (r->bytes + p->window - 1) / p->window;
     r->flushes = atomic_load(&j.flushes);
     r->mapped_bytes = atomic_load(&j.mapped_peak);
-    pthread_cond_destroy(&j.idle);
-    pthread_mutex_destroy(&j.lock);
-    free(j.leaves);
-    free(j.cold);
+    fc_job_end(&j);
     return rc;
 }
 
-int fc_job_sync(const struct fc_plan *p, int dst_fd, const struct fc_hooks *h, struct fc_report *r)
+int fc_job_sync(const struct fc_plan *p, enum fc_sync sync, int dst_fd, const struct fc_hooks *h,
+                struct fc_report *r)
 {
     enum { STEP = 16 * 1024 * 1024 }; /* what a slow disk writes in a tenth of a second */
-    if (p->sync == FC_SYNC_NONE)
+    if (sync == FC_SYNC_NONE)
         return 0;
-    struct fc_job j = {.plan = p, .hooks = h, .report = r, .dst = dst_fd};
-    int rc = init_sync(&j);
+    struct fc_job j = {.plan = p,
+                       .hooks = h,
+                       .report = r,
+                       .src = -1,
+                       .dst = dst_fd,
+                       .other = -1,
+                       .phase = FC_PHASE_SYNC,
+                       .total = r->bytes};
+    int rc = fc_job_begin(&j);
     if (rc != 0)
         return rc;
     for (uint64_t at = 0; rc == 0 && r->bytes > STEP && at < r->bytes; at += STEP) {
         rc = fc_behind_wait(&j, at, STEP);
         if (rc == 0)
-            rc = fc_conduct(&j, FC_PHASE_SYNC, at);
+            rc = fc_conduct(&j, at);
     }
     if (rc == 0) {
-        rc = p->sync == FC_SYNC_FULL ? fc_sys_fsync(dst_fd) : fc_sys_fdatasync(dst_fd);
+        rc = sync == FC_SYNC_FULL ? fc_sys_fsync(dst_fd) : fc_sys_fdatasync(dst_fd);
         if (rc != 0)
-            fc_fail(&j, rc, p->sync == FC_SYNC_FULL ? FC_OP_fsync : FC_OP_fdatasync, FC_AT_DESTINATION, 0);
+            fc_fail(&j, rc, sync == FC_SYNC_FULL ? FC_OP_fsync : FC_OP_fdatasync, FC_AT_DESTINATION, 0);
     }
-    pthread_cond_destroy(&j.idle);
-    pthread_mutex_destroy(&j.lock);
+    if (!j.forked)
+        fc_job_end(&j);
     return rc;
 }

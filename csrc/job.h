@@ -16,7 +16,13 @@ struct fc_job {
     const struct fc_plan *plan;
     const struct fc_hooks *hooks;
     struct fc_report *report;
+    const struct fc_engine *reader; /* a job that only reads: its way, in place of the plan's ladder */
+    struct fc_ring *ring;           /* with a digest: on their way to it; see ring.h */
+    enum fc_at at;                  /* whose fault an error of the reader is */
+    enum fc_phase phase;
+    uint64_t before, total; /* of the phase: bytes done by jobs before this one; of all */
     int src, dst;
+    int other;   /* a comparison: the file to compare with; else -1 */
     bool whole;  /* the first engine took the file in one call */
     bool forked; /* conduct returned in a child: nothing may be joined, closed or removed */
 
@@ -42,7 +48,8 @@ struct fc_job {
     _Atomic uint64_t mapped, mapped_peak; /* bytes of file mapped now, and at most */
 
     pthread_mutex_t lock; /* guards rc, report->error, report->attempts and running */
-    pthread_cond_t idle;  /* running fell to 0 */
+    pthread_cond_t idle;  /* for the conductor: running fell to 0, or the ring has something to feed */
+    pthread_cond_t room;  /* for workers: a place in the ring is free, or there is nothing more to do */
     unsigned running;
     int rc; /* the first failure */
 };
@@ -52,8 +59,9 @@ struct fc_worker {
     pthread_t thread;
     bool on_caller;     /* this worker is the calling thread, and conducts between its own calls */
     uint64_t heard_ns;  /* when it last did */
-    unsigned char *buf; /* plan->chunk bytes, page-aligned */
+    unsigned char *buf; /* page-aligned: for engines through fc_place() */
     size_t buf_size;
+    struct fc_piece *piece; /* with a ring: what is at work on */
     bool buf_direct;
     int pass_errno;     /* of the engine that cannot go on: why, */
     enum fc_op pass_op; /* and in doing what */
@@ -62,6 +70,11 @@ struct fc_worker {
 };
 
 /* ---- for engines ------------------------------------------------------------------------------ */
+
+/* Where the bytes from offset at on are to go, of which n are left: at most *room, one chunk. Asked anew for
+ * each transfer. Page-aligned as `at` is. */
+unsigned char *fc_place(struct fc_worker *w, uint64_t at, uint64_t n, size_t *room);
+void fc_place_zeros(struct fc_worker *w, uint64_t at, uint64_t end);
 
 /* n bytes at offset at have arrived. 0, or -ECANCELED: stop. */
 int fc_tick(struct fc_worker *w, uint64_t at, uint64_t n);
@@ -87,6 +100,12 @@ int fc_make_hole(struct fc_worker *w, uint64_t at, uint64_t end);
 
 /* ---- between job.c and its helpers ------------------------------------------------------------ */
 
+/* job.c: its locks and its beginning */
+int fc_job_begin(struct fc_job *j);
+void fc_job_end(struct fc_job *j);
+bool fc_makes_digests(const struct fc_hooks *h);
+int fc_digest_begin(struct fc_job *j, enum fc_digest which);
+
 /* error.c */
 void fc_report_init(struct fc_report *r);
 void fc_error_set(struct fc_error *e, int err, enum fc_op op, enum fc_at at, int engine, uint64_t offset);
@@ -100,14 +119,18 @@ int fc_ladder_enter(struct fc_job *j);
 void fc_ladder_leave(struct fc_job *j);
 int fc_ladder_pass(struct fc_worker *w, unsigned rung, uint64_t offset);
 
-/* workers.c: copy all leaves; the outcome is in j->rc. Conducting is for the calling thread. */
+/* workers.c: copy all leaves; the outcome is in j->rc. Conducting is for the calling thread; fc_called is what
+ * follows each of the hooks: was it a fork, does it cancel? */
 void fc_workers_run(struct fc_job *j);
-int fc_conduct(struct fc_job *j, enum fc_phase phase, uint64_t done);
+int fc_conduct(struct fc_job *j, uint64_t done);
+int fc_called(struct fc_job *j, pid_t pid, int rc, uint64_t done);
+uint64_t fc_interval_ns(const struct fc_hooks *h);
 void fc_lower(_Atomic uint64_t *to, uint64_t at); /* to the smaller of the two */
 
 /* small.c: a small file in one read and one write, on the calling thread. old_size is that of a
- * destination in place, which is written over and then cut. */
-int fc_small_copy(int src, int dst, uint64_t size, uint64_t old_size, struct fc_report *r);
+ * destination in place, which is written over and then cut. digests: NULL, or the hooks to feed. */
+int fc_small_copy(int src, int dst, uint64_t size, uint64_t old_size, const struct fc_hooks *digests,
+                  struct fc_report *r);
 
 /* transfer.c: the same two questions for whoever has opened and looked already. */
 bool fc_copy_is_small(const struct stat *src, const struct fc_options *o, const struct fc_tuning *t);

@@ -6,6 +6,8 @@
 int fc_engine_at_work(const struct fc_job *j)
 {
     unsigned rung = atomic_load(&j->rung);
+    if (j->reader != NULL)
+        return FC_ENGINE_NONE;
     return rung < j->plan->rungs ? j->plan->ladder[rung] : FC_ENGINE_NONE;
 }
 
@@ -84,8 +86,10 @@ int fc_ladder_pass(struct fc_worker *w, unsigned rung, uint64_t offset)
             rc = fc_ladder_enter(j);
         j->rc = rc;
     }
-    if (rc != 0)
+    if (rc != 0) {
         atomic_store(&j->stop, true);
+        pthread_cond_broadcast(&j->room);
+    }
     pthread_mutex_unlock(&j->lock);
     return rc;
 }

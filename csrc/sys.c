@@ -384,13 +384,20 @@ int fc_sys_thread(pthread_t *t, void *(*body)(void *), void *arg)
     return -rc;
 }
 
+#define HUGE_PAGE ((size_t)2 * 1024 * 1024)
+
 int fc_sys_memory(size_t n, bool direct, void **out)
 {
     int rc = fault(FC_OP_memory, NULL);
     if (rc != 0)
         return rc;
-    if (!direct) /* the heap hands back pages that were touched before: no fault for each of them */
-        return -posix_memalign(out, (size_t)sysconf(_SC_PAGESIZE), n);
+    if (!direct) { /* the heap hands back pages that were touched before: no fault for each of them */
+        size_t align = n >= HUGE_PAGE ? HUGE_PAGE : (size_t)sysconf(_SC_PAGESIZE);
+        rc = -posix_memalign(out, align, n);
+        if (rc == 0 && n >= HUGE_PAGE)
+            madvise(*out, n / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE); /* a wish, that spares 512 faults each */
+        return rc;
+    }
     *out = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (*out == MAP_FAILED)
         return -errno;

@@ -189,7 +189,8 @@ static int open_in_place(struct ends *n, const struct fc_plan *p, struct fc_erro
     for (unsigned i = 0; i < p->rungs; i++)
         maps |= (fc_engine_get(p->ladder[i])->flags & FC_ENGINE_MAPS) != 0;
     /* O_NONBLOCK, for it may have become a FIFO since we looked. */
-    int flags = (maps ? O_RDWR : O_WRONLY) | O_CREAT | O_NOFOLLOW | O_NOCTTY;
+    int flags = (maps || p->verify != FC_VERIFY_NONE || p->digest ? O_RDWR : O_WRONLY) | O_CREAT |
+                O_NOFOLLOW | O_NOCTTY;
     int fd = fc_sys_open(n->dir, n->name, flags | O_NONBLOCK, 0666);
     if (fd == -EAGAIN)
         fd = fc_sys_open(n->dir, n->name, flags, 0666);
@@ -216,9 +217,18 @@ static int fill(const struct fc_plan *p, const struct fc_options *o, struct ends
     if (rc == 0)
         rc = check_source(p, o, n->src, r);
     if (rc == 0)
+        rc = fc_verify(p, n->src, dst, h, r);
+    if (rc == -EBADMSG) { /* that the source moved meanwhile says more */
+        struct fc_error mismatch = r->error;
+        int moved_too = check_source(p, o, n->src, r);
+        if (moved_too != 0)
+            return moved_too;
+        r->error = mismatch;
+    }
+    if (rc == 0)
         rc = fc_metadata_copy(n->src, &n->src_st, dst, o, &r->warnings, &r->error);
     if (rc == 0)
-        rc = fc_job_sync(p, dst, h, r);
+        rc = fc_job_sync(p, p->sync, dst, h, r);
     return rc;
 }
 
@@ -303,7 +313,8 @@ int fc_transfer_run(const struct fc_request *q, const struct fc_options *o, cons
 static bool is_ordinary(const struct fc_options *o)
 {
     return o->engine == FC_ENGINE_NONE && o->reflink != FC_WHEN_ALWAYS && o->sparse == FC_WHEN_AUTO &&
-           o->cache != FC_CACHE_DROP && o->sync == FC_SYNC_NONE && o->workers <= 1;
+           o->cache != FC_CACHE_DROP && o->sync == FC_SYNC_NONE && o->verify == FC_VERIFY_NONE &&
+           !o->digest && o->workers <= 1;
 }
 
 bool fc_copy_is_small(const struct stat *src, const struct fc_options *o, const struct fc_tuning *t)
@@ -322,7 +333,9 @@ int fc_copy_opened(int src_fd, const struct stat *src, int dst_fd, const struct 
     int rc = fc_plan_make(&f, o, t, p, &r->error);
     if (rc == 0)
         rc = fc_job_run(p, src_fd, dst_fd, (uint64_t)dst->st_size, h, r);
-    return rc == 0 ? fc_job_sync(p, dst_fd, h, r) : rc;
+    if (rc == 0)
+        rc = fc_verify(p, src_fd, dst_fd, h, r);
+    return rc == 0 ? fc_job_sync(p, p->sync, dst_fd, h, r) : rc;
 }
 
 int fc_copy_fds(int src_fd, int dst_fd, const struct fc_options *o, const struct fc_tuning *t,
@@ -339,7 +352,7 @@ int fc_copy_fds(int src_fd, int dst_fd, const struct fc_options *o, const struct
         return fail(&r->error, rc, FC_OP_fstat, FC_AT_BOTH);
     if (fc_copy_is_small(&src, o, t)) {
         p->reason = FC_REASON_small_file;
-        rc = fc_small_copy(src_fd, dst_fd, (uint64_t)src.st_size, (uint64_t)dst.st_size, r);
+        rc = fc_small_copy(src_fd, dst_fd, (uint64_t)src.st_size, (uint64_t)dst.st_size, NULL, r);
     } else {
         rc = fc_copy_opened(src_fd, &src, dst_fd, &dst, o, t, h, p, r);
     }

@@ -1,8 +1,11 @@
 /* workers.c: hand the leaves of a file to workers, and conduct them. See job.h. */
 #include "job.h"
 
+#include "ring.h"
+
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -10,18 +13,23 @@
 
 /* ---- conducting ------------------------------------------------------------------------------- */
 
-static uint64_t interval_ns(const struct fc_hooks *h)
+uint64_t fc_interval_ns(const struct fc_hooks *h)
 {
     return (uint64_t)(h != NULL && h->interval_ms != 0 ? h->interval_ms : INTERVAL_MS) * 1000000;
 }
 
-int fc_conduct(struct fc_job *j, enum fc_phase phase, uint64_t done)
+int fc_conduct(struct fc_job *j, uint64_t done)
 {
     if (j->hooks == NULL || j->hooks->conduct == NULL)
         return 0;
-    struct fc_progress p = {.bytes = done, .total = j->plan->size, .phase = phase};
+    struct fc_progress p = {.bytes = j->before + done, .total = j->total, .phase = j->phase};
     pid_t pid = getpid();
     int rc = j->hooks->conduct(j->hooks->arg, &p);
+    return fc_called(j, pid, rc, done);
+}
+
+int fc_called(struct fc_job *j, pid_t pid, int rc, uint64_t done)
+{
     struct fc_error e = {.op = -1, .engine = fc_engine_at_work(j), .offset = done};
     if (getpid() != pid) {
         /* We are the child: the lock may be held for ever by a worker that is not here. */
@@ -35,7 +43,7 @@ int fc_conduct(struct fc_job *j, enum fc_phase phase, uint64_t done)
         return 0;
     atomic_store(&j->cancelled, true);
     e.err = ECANCELED;
-    e.code = FC_COPY_E_CANCELLED;
+    e.code = j->phase == FC_PHASE_VERIFY ? FC_VERIFY_E_CANCELLED : FC_COPY_E_CANCELLED;
     return fc_fail_with(j, &e);
 }
 
@@ -53,9 +61,9 @@ int fc_tick(struct fc_worker *w, uint64_t at, uint64_t n)
     }
     if (w->on_caller) {
         uint64_t now = fc_now_ns();
-        if (now - w->heard_ns >= interval_ns(j->hooks)) {
+        if (now - w->heard_ns >= fc_interval_ns(j->hooks)) {
             w->heard_ns = now;
-            return fc_conduct(j, FC_PHASE_COPY, done);
+            return fc_conduct(j, done);
         }
         return 0;
     }
@@ -72,6 +80,19 @@ int fc_source_end(struct fc_worker *w, uint64_t at, uint64_t *end)
     return *end <= at ? FC_EOF : 0;
 }
 
+unsigned char *fc_place(struct fc_worker *w, uint64_t at, uint64_t n, size_t *room)
+{
+    const struct fc_piece *piece = w->piece;
+    *room = (size_t)(n < w->job->plan->chunk ? n : w->job->plan->chunk);
+    return piece != NULL ? piece->mem + (at - piece->from) : w->buf;
+}
+
+void fc_place_zeros(struct fc_worker *w, uint64_t at, uint64_t end)
+{
+    if (w->piece != NULL)
+        memset(w->piece->mem + (at - w->piece->from), 0, (size_t)(end - at));
+}
+
 /* ---- a span, a leaf ---------------------------------------------------------------------------- */
 
 void fc_lower(_Atomic uint64_t *to, uint64_t at)
@@ -86,7 +107,7 @@ static int copy_span(struct fc_worker *w, struct fc_span *s)
     struct fc_job *j = w->job;
     while (s->at < s->end) {
         unsigned rung = atomic_load(&j->rung);
-        int rc = fc_engine_get(j->plan->ladder[rung])->copy(w, s);
+        int rc = (j->reader != NULL ? j->reader : fc_engine_get(j->plan->ladder[rung]))->copy(w, s);
         if (rc == FC_PASS)
             rc = fc_ladder_pass(w, rung, s->at);
         else if (rc == FC_EOF)
@@ -138,6 +159,7 @@ static int copy_leaf(struct fc_worker *w, struct fc_span *leaf)
         int rc = next_data(w, leaf, &data);
         if (rc == 0 && data.at > leaf->at) {
             rc = fc_make_hole(w, leaf->at, data.at);
+            fc_place_zeros(w, leaf->at, data.at);
             if (rc == 0) {
                 atomic_fetch_add_explicit(&j->done, data.at - leaf->at, memory_order_relaxed);
                 leaf->at = data.at;
@@ -157,22 +179,38 @@ static int copy_leaf(struct fc_worker *w, struct fc_span *leaf)
     return 0;
 }
 
-static void work(struct fc_worker *w)
+static struct fc_span *claim(struct fc_worker *w)
 {
     struct fc_job *j = w->job;
-    for (;;) {
-        unsigned i = atomic_fetch_add(&j->next_leaf, 1);
-        if (i >= j->leaf_count || atomic_load(&j->stop))
-            break;
-        struct fc_span *leaf = &j->leaves[i];
-        if (leaf->at >= atomic_load(&j->eof))
-            break;
-        int rc = copy_leaf(w, leaf);
-        if (!j->forked)
-            fc_behind_finish(w);
-        if (rc != 0 && rc != FC_EOF)
-            break; /* whoever failed has said so in the job */
+    if (j->ring != NULL) {
+        w->piece = fc_ring_claim(w);
+        return w->piece != NULL ? &w->piece->span : NULL;
     }
+    unsigned i = atomic_fetch_add(&j->next_leaf, 1);
+    return i < j->leaf_count && !atomic_load(&j->stop) ? &j->leaves[i] : NULL;
+}
+
+/* One leaf after another, as long as there is one and all goes well. */
+static bool work_once(struct fc_worker *w)
+{
+    struct fc_job *j = w->job;
+    struct fc_span *leaf = claim(w);
+    if (leaf == NULL)
+        return false;
+    int rc = leaf->at < atomic_load(&j->eof) ? copy_leaf(w, leaf) : FC_EOF;
+    if (rc != 0 && rc != FC_EOF)
+        return false; /* whoever failed has said so in the job */
+    if (w->piece != NULL)
+        fc_ring_complete(w, w->piece, rc == FC_EOF);
+    return true;
+}
+
+static void work(struct fc_worker *w)
+{
+    while (work_once(w))
+        ;
+    if (!w->job->forked)
+        fc_behind_finish(w);
 }
 
 static void *thread_body(void *arg)
@@ -189,27 +227,52 @@ static void *thread_body(void *arg)
 
 /* ---- the workers ------------------------------------------------------------------------------- */
 
-/* Wait for the workers, hearing the caller's callback now and then. Returns with all of them idle, or
- * with j->forked set. */
-static void conduct_workers(struct fc_job *j)
+static struct timespec at_ns(uint64_t ns)
 {
-    uint64_t wait = interval_ns(j->hooks);
+    return (struct timespec){.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
+}
+
+/* Until a worker has something to say, or it is time to hear the caller. With the lock. */
+static void wait_for_workers(struct fc_job *j, uint64_t heard_ns)
+{
+    uint64_t wait = fc_interval_ns(j->hooks), until_ns = heard_ns + wait;
+    struct timespec until = at_ns(atomic_load(&j->stop) ? fc_now_ns() + wait : until_ns);
+    pthread_cond_timedwait(&j->idle, &j->lock, &until);
+}
+
+/* Hear the caller now and then, feed the ring, and lend the workers a hand: with as many threads as there are
+ * CPUs, one more that only hashes would take turns with them, and push off their CPU whoever holds the
+ * destination's lock. Returns with all workers idle, or with j->forked set. */
+static void conduct_workers(struct fc_job *j, struct fc_worker *self)
+{
+    uint64_t heard = fc_now_ns();
     pthread_mutex_lock(&j->lock);
-    while (j->running > 0) {
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        uint64_t ns = (uint64_t)until.tv_nsec + wait;
-        until.tv_sec += (time_t)(ns / 1000000000);
-        until.tv_nsec = (long)(ns % 1000000000);
-        if (pthread_cond_timedwait(&j->idle, &j->lock, &until) != ETIMEDOUT || atomic_load(&j->stop))
+    for (;;) {
+        bool going = !atomic_load(&j->stop);
+        bool ripe = going && fc_ring_ready(j), more = going && self != NULL && fc_ring_has_more(j);
+        bool late = going && fc_now_ns() - heard >= fc_interval_ns(j->hooks);
+        if (j->running == 0 && !ripe && !more)
+            break;
+        if (!ripe && !more && !late) {
+            wait_for_workers(j, heard);
             continue;
+        }
         pthread_mutex_unlock(&j->lock);
-        fc_conduct(j, FC_PHASE_COPY, atomic_load(&j->done));
+        if (late) {
+            heard = fc_now_ns();
+            fc_conduct(j, atomic_load(&j->done));
+        } else if (ripe) {
+            fc_ring_feed(j);
+        } else {
+            work_once(self);
+        }
         if (j->forked)
             return;
         pthread_mutex_lock(&j->lock);
     }
     pthread_mutex_unlock(&j->lock);
+    if (self != NULL)
+        fc_behind_finish(self);
 }
 
 static void free_workers(struct fc_worker *w, unsigned n)
@@ -223,18 +286,19 @@ static struct fc_worker *make_workers(struct fc_job *j, unsigned *count)
 {
     const struct fc_plan *p = j->plan;
     bool direct = false;
+    /* A comparison has one chunk of each file; what goes into the ring needs no other place. */
+    size_t size = j->ring != NULL ? 0 : (size_t)p->chunk * (j->other >= 0 ? 2 : 1);
     for (unsigned i = 0; i < p->rungs; i++)
         direct |= (fc_engine_get(p->ladder[i])->flags & FC_ENGINE_ALIGNED) != 0;
     unsigned wanted = p->workers < j->leaf_count ? p->workers : j->leaf_count, made = 0;
     struct fc_worker *w = calloc(wanted, sizeof *w);
     int rc = w == NULL ? -ENOMEM : 0;
     for (; rc == 0 && made < wanted; made++) {
-        void *buf;
-        rc = fc_sys_memory((size_t)p->chunk, direct, &buf);
+        void *buf = NULL;
+        rc = size > 0 ? fc_sys_memory(size, direct, &buf) : 0;
         if (rc != 0)
             break; /* fewer workers than asked for is no error */
-        w[made] =
-            (struct fc_worker){.job = j, .buf = buf, .buf_size = (size_t)p->chunk, .buf_direct = direct};
+        w[made] = (struct fc_worker){.job = j, .buf = buf, .buf_size = size, .buf_direct = direct};
     }
     if (made == 0) {
         fc_fail(j, rc, FC_OP_memory, FC_AT_BOTH, 0);
@@ -242,35 +306,47 @@ static struct fc_worker *make_workers(struct fc_job *j, unsigned *count)
         return NULL;
     }
     *count = made;
-    j->report->buffer_bytes = made * p->chunk;
+    uint64_t bytes = made * size;
+    if (j->ring != NULL)
+        bytes = j->ring->places * j->ring->piece;
+    if (bytes > j->report->buffer_bytes)
+        j->report->buffer_bytes = bytes;
     return w;
+}
+
+/* Start threads for all but the caller's own worker, which is the last; *started of them there are. */
+static void start_threads(struct fc_job *j, struct fc_worker *w, unsigned wanted, unsigned *started)
+{
+    pthread_mutex_lock(&j->lock); /* so that none can end before all are counted */
+    while (*started < wanted && fc_sys_thread(&w[*started].thread, thread_body, &w[*started]) == 0)
+        ++*started;
+    j->running = *started;
+    pthread_mutex_unlock(&j->lock);
 }
 
 void fc_workers_run(struct fc_job *j)
 {
     unsigned count = 0, started = 0;
-    struct fc_worker *w = make_workers(j, &count);
+    struct fc_worker *w = make_workers(j, &count), *self = NULL;
     if (w == NULL)
         return;
     j->workers = count;
-    if (count > 1) {
-        pthread_mutex_lock(&j->lock); /* so that none can end before all are counted */
-        while (started < count && fc_sys_thread(&w[started].thread, thread_body, &w[started]) == 0)
-            started++;
-        j->running = started;
-        pthread_mutex_unlock(&j->lock);
+    /* Where the caller's thread must wait for what is hashed, it also copies. */
+    unsigned threads = j->ring != NULL || count == 1 ? count - 1 : count;
+    if (threads > 0)
+        start_threads(j, w, threads, &started);
+    if (j->ring != NULL || started == 0) {
+        self = &w[count - 1];
+        self->on_caller = true;
+        self->heard_ns = fc_now_ns();
     }
-    j->report->workers = started;
-    if (started == 0) { /* one worker, or no thread to be had */
-        w[0].on_caller = true;
-        w[0].heard_ns = fc_now_ns();
-        j->report->workers = 1;
-        work(&w[0]);
-    } else {
-        conduct_workers(j);
-        for (unsigned i = 0; i < started && !j->forked; i++)
-            pthread_join(w[i].thread, NULL);
-    }
+    j->report->workers = started + (self != NULL);
+    if (j->ring != NULL || started > 0)
+        conduct_workers(j, self);
+    else
+        work(self);
+    for (unsigned i = 0; i < started && !j->forked; i++)
+        pthread_join(w[i].thread, NULL);
     if (!j->forked)
         free_workers(w, count);
 }

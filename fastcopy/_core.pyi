@@ -14,6 +14,9 @@ HAS_FAULTS: bool  # the test build, whose system calls can be made to fail
 # Called on the calling thread about every 50 ms while a copy runs; what it raises ends the copy and comes out.
 Tick: TypeAlias = Callable[[int, int, str], object]  # bytes, total, phase: "copy" | "verify" | "sync"
 
+# Makes what has `update(memoryview)`, which must not keep the view, and `hexdigest()`.
+NewHasher: TypeAlias = Callable[[], Any]
+
 class Options:
     """One `struct fc_options`: values were validated by fastcopy.options, here they are only stored.
 
@@ -28,6 +31,8 @@ class Options:
         sparse: str = "auto",
         cache: str = "auto",
         sync: str = "none",
+        verify: str = "none",
+        digest: bool = False,  # is the report to have one
         atomic: bool = True,
         keep_failed: bool = False,
         on_change: str = "error",
@@ -55,11 +60,13 @@ class Plan:
     def choice(self) -> dict[str, Any]:
         """engine (first rung), ladder (tuple of names), reason, reason_text, workers, workers_reason,
         workers_reason_text, split_depth, min_region, chunk, window, flush_every, size, small, has_holes,
-        find_zeros, preallocate, keep_blocks, drop_cache, in_place, to_eof."""
-    def run(self, tick: Tick | None = None) -> dict[str, Any]:
+        find_zeros, preallocate, keep_blocks, drop_cache, in_place, to_eof, verify, digest, readers."""
+    def run(self, tick: Tick | None = None, new: NewHasher | None = None) -> dict[str, Any]:
         """Carry it out; returns the report: bytes, written, elapsed (seconds), engine, attempts
         (tuple of (engine, errno, offset)), workers, regions, windows, flushes, buffer_bytes, mapped_bytes,
-        warnings (tuple of words: "mode", "times", "owner", "xattr", "ctime", "changed", "setid").
+        warnings (tuple of words: "mode", "times", "owner", "xattr", "ctime", "changed", "setid"), digest (hex or
+        None), digest_of ("written", "reread" or None), both_read, verified, verify_elapsed (seconds).
+        `new` is needed where the plan's choice says "digest".
         Raises what fastcopy.errors.from_core makes of a failure."""
 
 def plan(src: StrOrBytesPath, dst: StrOrBytesPath, options: Options) -> Plan:
@@ -74,10 +81,23 @@ def copyfile(src: StrOrBytesPath, dst: StrOrBytesPath) -> bool:
     no file, which is IsADirectoryError. False, and nothing was done: not a copy between regular files."""
 
 def copy_fds(
-    src_fd: int, dst_fd: int, options: Options, tick: Tick | None, src: StrOrBytesPath, dst: StrOrBytesPath
+    src_fd: int,
+    dst_fd: int,
+    options: Options,
+    tick: Tick | None,
+    src: StrOrBytesPath,
+    dst: StrOrBytesPath,
+    new: NewHasher | None = None,
 ) -> dict[str, Any]:
     """Copy between two open descriptors in place; the report as from Plan.run, plus "choice" (as Plan.choice).
     The names are for the exceptions, which are shutil's: with a code only where a condition is our own."""
+
+def read_in_order(fd: int, update: Callable[[memoryview], object], tick: Tick | None) -> int:
+    """Feed an open file to `update`, from its first byte to its last, in long views that are good for the call only.
+    Returns how many bytes there were. What `update` and `tick` raise comes out; an OSError of reading has no name."""
+
+def compare_fds(fd_a: int, fd_b: int, tick: Tick | None) -> int | None:
+    """The offset of the first byte in which two open files differ, or where the shorter ends; None: nowhere."""
 
 def region_split(size: int, depth: int, min_region: int) -> list[tuple[int, int]]:
     """The leaves of a file as (start, end), for the property tests."""

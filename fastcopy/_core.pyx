@@ -4,6 +4,8 @@
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear, PyErr_SetNone
+from cpython.buffer cimport PyBUF_READ
+from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.object cimport PyObject
 from libc.stdlib cimport free
 from libc.string cimport memset, strlen
@@ -43,7 +45,9 @@ HAS_FAULTS = bool(HAS_FAULTS_)
 cdef tuple _WHEN = ("auto", "always", "never")
 cdef tuple _CACHE = ("auto", "keep", "drop")
 cdef tuple _SYNC = ("none", "data", "full")
+cdef tuple _VERIFY = ("none", "auto", "compare", "hash", "media")
 cdef tuple _PHASES = ("copy", "verify", "sync")
+cdef tuple _DIGESTS = (None, "written", "reread")
 cdef tuple _AT = ("both", "source", "destination")
 cdef tuple _FAULTS = ("errno", "short", "delay")
 # And of those that are bits, from the lowest.
@@ -77,6 +81,8 @@ cdef class Options:
         sparse="auto",
         cache="auto",
         sync="none",
+        verify="none",
+        bint digest=False,
         bint atomic=True,
         bint keep_failed=False,
         on_change="error",
@@ -99,6 +105,8 @@ cdef class Options:
         c.sparse = _WHEN.index(sparse)
         c.cache = _CACHE.index(cache)
         c.sync = _SYNC.index(sync)
+        c.verify = _VERIFY.index(verify)
+        c.digest = digest
         c.atomic = atomic
         c.keep_failed = keep_failed
         c.on_change_warn = on_change == "warn"
@@ -123,10 +131,18 @@ cdef class _Listener:
 
     cdef object tick
     cdef object error
+    cdef object new  # makes a hasher; None: no digest is wanted
+    cdef object update  # of the hasher that is being fed
+    cdef dict hashers  # by what they are fed: "written", "reread"
+    cdef dict digests  # what they said in the end, in hex
     cdef fc_hooks hooks
 
-    def __cinit__(self, tick):
+    def __cinit__(self, tick, new=None):
         self.tick = tick
+        self.new = new
+        if new is not None:
+            self.hashers, self.digests = {}, {}
+            self.hooks.begin, self.hooks.feed, self.hooks.agree = _begin, _feed, _agree
         self.hooks.conduct = _conduct
         self.hooks.arg = <void *>self
         self.hooks.interval_ms = 50  # Ctrl-C is to be heard, and the copy cleaned up, within 0.2 s
@@ -152,6 +168,45 @@ cdef int _conduct(void *arg, const fc_progress *p) noexcept with gil:
     return 0
 
 
+cdef int _begin(void *arg, fc_digest which) noexcept with gil:
+    cdef _Listener listener = <_Listener>arg
+    try:
+        hasher = listener.hashers[_DIGESTS[which]] = listener.new()
+        listener.update = hasher.update
+    except BaseException as error:
+        listener.error = error
+        return 1
+    return 0
+
+
+cdef int _feed(void *arg, fc_feed *f) noexcept with gil:
+    cdef _Listener listener = <_Listener>arg
+    cdef const unsigned char *p
+    cdef size_t n
+    try:
+        # The GIL is kept from one stretch to the next: giving it away between them would cost a wait for each.
+        while fc_feed_take(f, &p, &n):
+            view = PyMemoryView_FromMemory(<char *>p, n, PyBUF_READ)
+            try:
+                listener.update(view)
+            finally:
+                view.release()  # BufferError: a hasher that keeps what it was given, which will not stay what it is
+    except BaseException as error:
+        listener.error = error
+        return 1
+    return 0
+
+
+cdef int _agree(void *arg) noexcept with gil:
+    cdef _Listener listener = <_Listener>arg
+    try:
+        listener.digests = {which: hasher.hexdigest() for which, hasher in listener.hashers.items()}
+        return len(set(listener.digests.values())) <= 1
+    except BaseException as error:
+        listener.error = error
+        return -1
+
+
 # ---- failures ------------------------------------------------------------------------------------------
 
 cdef object _why(const fc_error *e):
@@ -161,11 +216,11 @@ cdef object _why(const fc_error *e):
         return f"the kernel answered {_errno.errorcode.get(e.cause, e.cause)} ({os.strerror(e.cause)})"
     return None
 
-cdef object _exception(const fc_error *e, src, dst, kept, bint as_shutil):
+cdef object _exception(const fc_error *e, src, dst, kept, bint as_shutil, digests=None):
     # What shutil would have met too is told as shutil tells it: without a code of ours.
     code = None if as_shutil and e.op >= 0 else _text(fc_code_name(e.code))
     return _errors.from_core(
-        e.err, code, _text(fc_op_name(e.op)), _engine(e.engine), e.offset, _AT[e.at], _why(e), src, dst, kept
+        e.err, code, _text(fc_op_name(e.op)), _engine(e.engine), e.offset, _AT[e.at], _why(e), src, dst, kept, digests
     )
 
 
@@ -252,6 +307,9 @@ cdef dict _choice(const fc_plan *p):
         "drop_cache": bool(p.drop_cache),
         "in_place": bool(p.in_place),
         "to_eof": bool(p.to_eof),
+        "verify": _VERIFY[p.verify],
+        "digest": bool(p.digest),
+        "readers": p.readers,
     }
 
 cdef dict _report(const fc_report *r):
@@ -270,7 +328,50 @@ cdef dict _report(const fc_report *r):
         "buffer_bytes": r.buffer_bytes,
         "mapped_bytes": r.mapped_bytes,
         "warnings": _words(_WARNINGS, r.warnings),
+        "digest_of": _DIGESTS[r.digest_of],
+        "both_read": bool(r.both_read),
+        "verified": bool(r.verified),
+        "verify_elapsed": r.verify_ns * 1e-9,
     }
+
+
+cdef dict _with_digest(dict report, _Listener listener):
+    of = report["digest_of"]
+    report["digest"] = None if of is None else listener.digests[of]
+    return report
+
+
+# ---- reading -------------------------------------------------------------------------------------------
+
+def read_in_order(int fd, update, tick):
+    cdef _Listener listener = _Listener(tick, lambda: None)
+    cdef fc_report report
+    cdef int rc
+    listener.hooks.begin = _begin_given
+    listener.update = update
+    with nogil:
+        rc = fc_read_in_order(fd, &fc_tuning_default, &listener.hooks, &report)
+    listener.raise_if_failed()
+    if rc != 0:
+        raise OSError(report.error.err, os.strerror(report.error.err))
+    return report.bytes
+
+
+cdef int _begin_given(void *arg, fc_digest which) noexcept nogil:
+    return 0
+
+
+def compare_fds(int a, int b, tick):
+    cdef _Listener listener = _Listener(tick)
+    cdef fc_report report
+    cdef uint64_t differs = 0
+    cdef int rc
+    with nogil:
+        rc = fc_compare_fds(a, b, &fc_tuning_default, &listener.hooks, &report, &differs)
+    listener.raise_if_failed()
+    if rc != 0:
+        raise OSError(report.error.err, os.strerror(report.error.err))
+    return None if differs == <uint64_t>-1 else differs
 
 
 # ---- the transfer door ---------------------------------------------------------------------------------
@@ -292,9 +393,9 @@ cdef class Plan:
     def choice(self):
         return _choice(&self.c_plan)
 
-    def run(self, tick=None):
+    def run(self, tick=None, new=None):
         cdef fc_request request = self.request()
-        cdef _Listener listener = _Listener(tick)
+        cdef _Listener listener = _Listener(tick, new)
         cdef fc_report report
         cdef int rc
         with nogil:
@@ -302,8 +403,8 @@ cdef class Plan:
         kept = _text(report.kept_name) or None
         listener.raise_if_failed(kept)
         if rc != 0:
-            raise _exception(&report.error, self.src, self.dst, kept, False)
-        return _report(&report)
+            raise _exception(&report.error, self.src, self.dst, kept, False, listener.digests)
+        return _with_digest(_report(&report), listener)
 
 
 def plan(src, dst, Options options not None):
@@ -361,9 +462,9 @@ def plan_from_facts(dict facts not None, Options options not None):
 
 # ---- the shutil door -----------------------------------------------------------------------------------
 
-def copy_fds(int src_fd, int dst_fd, Options options not None, tick, src, dst):
+def copy_fds(int src_fd, int dst_fd, Options options not None, tick, src, dst, new=None):
     cdef fc_options o = options.c
-    cdef _Listener listener = _Listener(tick)
+    cdef _Listener listener = _Listener(tick, new)
     cdef fc_report report
     cdef fc_plan p
     cdef int rc
@@ -373,8 +474,8 @@ def copy_fds(int src_fd, int dst_fd, Options options not None, tick, src, dst):
         rc = fc_copy_fds(src_fd, dst_fd, &o, &fc_tuning_default, &listener.hooks, &p, &report)
     listener.raise_if_failed()
     if rc != 0:
-        raise _exception(&report.error, src, dst, None, True)
-    result = _report(&report)
+        raise _exception(&report.error, src, dst, None, True, listener.digests)
+    result = _with_digest(_report(&report), listener)
     result["choice"] = _choice(&p)
     return result
 

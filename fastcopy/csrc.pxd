@@ -17,8 +17,8 @@ cdef extern from "fastcopy.h" nogil:
 
     struct fc_options:
         int engine
-        int reflink, sparse, cache, sync
-        bint atomic, keep_failed, on_change_warn, no_zero_copy, to_eof
+        int reflink, sparse, cache, sync, verify
+        bint digest, atomic, keep_failed, on_change_warn, no_zero_copy, to_eof
         unsigned preserve, required, workers, batch_cpus
         int split_depth
         uint64_t parallel_threshold, min_region, chunk, window
@@ -63,7 +63,9 @@ cdef extern from "fastcopy.h" nogil:
         int ladder[4]
         unsigned rungs
         int reason, workers_reason
-        unsigned workers, split_depth
+        int verify
+        bint digest
+        unsigned workers, readers, split_depth
         uint64_t min_region, chunk, window
         uint32_t align
         unsigned flush_every
@@ -83,10 +85,24 @@ cdef extern from "fastcopy.h" nogil:
         uint64_t bytes, total
         int phase
 
+    enum fc_digest:
+        FC_DIGEST_NONE, FC_DIGEST_WRITTEN, FC_DIGEST_REREAD
+
+    struct fc_feed:
+        pass
+
     struct fc_hooks:
         int (*conduct)(void *arg, const fc_progress *p) noexcept
         void *arg
         unsigned interval_ms
+        int (*begin)(void *arg, fc_digest which) noexcept
+        int (*feed)(void *arg, fc_feed *f) noexcept
+        int (*agree)(void *arg) noexcept
+
+    bint fc_feed_take(fc_feed *f, const unsigned char **p, size_t *n)
+
+    int fc_read_in_order(int fd, const fc_tuning *t, const fc_hooks *h, fc_report *r)
+    int fc_compare_fds(int a, int b, const fc_tuning *t, const fc_hooks *h, fc_report *r, uint64_t *differs)
 
     struct fc_attempt:
         int engine, err
@@ -99,13 +115,16 @@ cdef extern from "fastcopy.h" nogil:
         unsigned attempt_count, workers
         uint64_t regions, windows, flushes, buffer_bytes, mapped_bytes
         unsigned warnings
+        int digest_of
+        bint both_read, verified
+        uint64_t verify_ns
         char kept_name[48]
         fc_error error
 
     int fc_copy_fds(int src_fd, int dst_fd, const fc_options *o, const fc_tuning *t, const fc_hooks *h,
                     fc_plan *p, fc_report *r)
 
-    int FC_OP_open, FC_AT_SOURCE, FC_NOT_ORDINARY
+    int FC_OP_open, FC_AT_SOURCE, FC_AT_DESTINATION, FC_NOT_ORDINARY
 
     enum fc_audit:
         FC_AUDIT_COPYFILE, FC_AUDIT_OPEN_SOURCE, FC_AUDIT_OPEN_DESTINATION

@@ -12,6 +12,7 @@ from shutil import SameFileError, SpecialFileError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from typing_extensions import Self
@@ -72,13 +73,16 @@ class CopyError(OSError):
 
 
 class VerifyError(CopyError):
-    """The copy was made and is not what it should be, or that could not be found out.
+    """The copy was made and is not what it should be, or whether it is could not be found out.
 
     >>> import errno, fastcopy
     >>> raise fastcopy.VerifyError(errno.EBADMSG, "the copy differs from its source", "a.bin", None, "b.bin")
     Traceback (most recent call last):
     fastcopy.errors.VerifyError: [Errno 74] the copy differs from its source: 'a.bin' -> 'b.bin'
     """
+
+    offset: int | None = None  # of the first difference, where bytes were compared or a file is too short
+    digests: tuple[str, str] | None = None  # in hex: of what was copied, of the copy as it was read again
 
 
 class SameFile(CopyError, SameFileError):
@@ -110,6 +114,7 @@ def from_core(
     src: StrOrBytesPath,
     dst: StrOrBytesPath | None,
     kept: str | None = None,
+    digests: Mapping[str, str] | None = None,
 ) -> OSError:
     """The exception for a failure of the core: `err` is an errno, `code` one of ours or None.
 
@@ -120,8 +125,15 @@ def from_core(
     if code is None:
         error = OSError(err, os.strerror(err), *names)
     else:
+        both = (digests["written"], digests["reread"]) if digests and len(digests) == 2 else None
+        if code == "VERIFY_E_MISMATCH":
+            found = f"{both[0]} became {both[1]}" if both else f"from offset {offset} on"
+            why = f"{why or os.strerror(err)} ({found})"
         error = _kind(code)(err, _message(err, code, why), *names)
         error.code = code
+        if isinstance(error, VerifyError):
+            error.digests = both
+            error.offset = offset if code == "VERIFY_E_MISMATCH" and both is None else None
     add_note(error, _note(err, code, op, engine, offset, at, why, kept))
     return error
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from operator import index
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, cast, get_args
 
 from . import _core
 
 if TYPE_CHECKING:
+    from .digests import Digest, Hasher
     from .progress import Progress
 
 __all__ = ["CancelToken", "Name", "OptionArguments", "Options", "ShutilArguments"]
@@ -26,6 +28,7 @@ GIB = 1024 * MIB
 When = Literal["auto", "always", "never"]
 Cache = Literal["auto", "keep", "drop"]
 Sync = Literal["none", "data", "full"]
+Verify = Literal["none", "auto", "compare", "hash", "media"]
 OnChange = Literal["error", "warn"]
 Preset = Literal["fast", "safe", "durable"]
 Keepable = Literal["mode", "times", "owner", "xattr", "links"]
@@ -56,6 +59,8 @@ class ShutilArguments(TypedDict, total=False):
     flush_every: int
     cache: Cache
     sync: Sync
+    verify: Verify
+    hash: str | Callable[[], Hasher] | None
     progress: bool | Callable[[Progress], object] | None
     cancel: CancelToken | None
 
@@ -71,8 +76,8 @@ class OptionArguments(ShutilArguments, total=False):
 
 PRESETS: dict[str, dict[str, Any]] = {
     "fast": {},
-    "safe": {"sync": "data"},
-    "durable": {"sync": "full"},
+    "safe": {"verify": "auto", "sync": "data"},
+    "durable": {"verify": "hash", "sync": "full"},
 }
 
 # What is kept where it can be, when the caller names nothing. What the caller names is kept or it is an error.
@@ -107,6 +112,8 @@ class Options:
     flush_every: int | None = None
     atomic: bool = True
     sync: Sync = "none"
+    verify: Verify = "none"
+    hash: str | Callable[[], Hasher] | None = None
     cache: Cache = "auto"
     preserve: frozenset[str] = _KEPT_BY_DEFAULT
     on_change: OnChange = "error"
@@ -117,6 +124,8 @@ class Options:
     required: frozenset[str] | None = field(default=None, repr=False)
     # Not an argument: FASTCOPY_NO_ZERO_COPY.
     no_zero_copy: bool = field(default=False, repr=False)
+    # What `hash` stands for, blake3 where a verification needs one and none was named; None: nothing is hashed.
+    digest: Digest | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name, check in _CHECKS.items():
@@ -127,7 +136,19 @@ class Options:
         if self.required is None:
             required = frozenset[str]() if self.preserve is _KEPT_BY_DEFAULT else self.preserve
             object.__setattr__(self, "required", required)
+        if self.hash is not None or self.verify in ("auto", "hash", "media"):
+            from .digests import resolve  # here alone: without a digest nothing of hashing is loaded
+
+            object.__setattr__(self, "digest", resolve(self.hash or "blake3"))
         _refuse_conflicts(self)
+
+    def hashers(self, size: int) -> Callable[[], Hasher] | None:
+        """What makes the hashers of a copy of `size` bytes."""
+        if self.digest is None:
+            return None
+        from .digests import threads_for
+
+        return partial(self.digest.new, threads_for(size))
 
     def to_core(self, **overrides: Any) -> _core.Options:
         """The same for the core, where 0 (-1 of split_depth) is no wish."""
@@ -138,6 +159,8 @@ class Options:
             "sparse": self.sparse,
             "cache": self.cache,
             "sync": self.sync,
+            "verify": self.verify,
+            "digest": self.hash is not None,
             "atomic": self.atomic,
             "keep_failed": self.keep_failed,
             "on_change": self.on_change,
@@ -315,6 +338,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "flush_every": _optional(1, 1000),
     "atomic": _flag,
     "sync": _one_of(*get_args(Sync)),
+    "verify": _one_of(*get_args(Verify)),
     "cache": _one_of(*get_args(Cache)),
     "preserve": _preserve,
     "on_change": _one_of(*get_args(OnChange)),
@@ -324,4 +348,4 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
 }
 
 SHUTIL_ARGUMENTS = frozenset(ShutilArguments.__annotations__)
-ARGUMENTS = frozenset({"preset", *(f.name for f in fields(Options))} - {"required", "no_zero_copy"})
+ARGUMENTS = frozenset({"preset", *(f.name for f in fields(Options))} - {"required", "no_zero_copy", "digest"})

@@ -82,6 +82,7 @@ class Conductor:
         """Once, before anything is touched."""
         self._raise_if_cancelled()
         self._call(0, total, self._clock())
+        self._raise_if_cancelled()  # perhaps by that call: a short copy may not ask again
 
     def next_file(self, path: StrOrBytesPath, finished: int) -> None:
         """Where there are several: the one that is under way now, and how many are done."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from . import _standin as _core
+from . import _core
 from .digests import Digest, resolve, threads_for
 from .errors import SpecialFileError
 from .options import Name, check_callbacks, path_argument
@@ -170,7 +170,7 @@ def digests_of(fd: int, path: Name, digests: Sequence[Digest], tick: Tick | None
             hasher.update(data)
 
     with _named(path):
-        length = _core.read_in_order(fd, callers(update), callers(tick), PHASE)
+        length = _core.read_in_order(fd, callers(update), callers(tick))
     return length, [hasher.hexdigest() for hasher in hashers]
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ._core import StrOrBytesPath, Tick
+    from .digests import Hasher
     from .options import ShutilArguments
 
     StrPath = str | os.PathLike[str]
@@ -200,18 +201,27 @@ def _copyfile_as_asked(src: Any, dst: Any, follow_symlinks: bool, arguments: Map
     size = _size_of_plain_copy(src, dst, follow_symlinks)
     if size is None:
         if options.engine not in ("auto", "buffered"):
-            _refuse_engine_for_devices(options.engine, src, dst)
+            _refuse_for_devices(options.engine, "an engine copies between regular files, and this is a device", src, dst)
+        if options.digest is not None or options.verify != "none":
+            _refuse_for_devices(None, "what a device takes cannot be read again, and this is a device", src, dst)
         _copyfile(src, dst, follow_symlinks=follow_symlinks)
         return
     sys.audit("shutil.copyfile", src, dst)
     wishes = options.to_core(atomic=False, preserve=frozenset(), required=frozenset())
-    opener = _open_uncut_to_map if options.engine == "mapped" else _open_uncut
+    reads = options.engine == "mapped" or options.digest is not None or options.verify != "none"
+    opener = _open_uncut_to_read if reads else _open_uncut
+    new = options.hashers(size)
     watch = conductor(options.progress, options.cancel, src, dst)
-    watched(watch, size, lambda tick: _copy_opened(src, dst, opener, wishes, tick))
+    watched(watch, size, lambda tick: _copy_opened(src, dst, opener, wishes, tick, new))
 
 
 def _copy_opened(
-    src: Any, dst: Any, opener: Callable[[str, int], int], wishes: _core.Options, tick: Tick | None
+    src: Any,
+    dst: Any,
+    opener: Callable[[str, int], int],
+    wishes: _core.Options,
+    tick: Tick | None,
+    new: Callable[[], Hasher] | None,
 ) -> dict[str, Any]:
     """Open both ends as shutil does, in its order and with its audit events and errors, and copy."""
     with builtins.open(src, "rb", buffering=0) as source:
@@ -221,7 +231,7 @@ def _copy_opened(
             _raise_about_directory(error, dst)
         with destination:
             _refuse_same_file(source.fileno(), destination.fileno(), src, dst)
-            return _core.copy_fds(source.fileno(), destination.fileno(), wishes, tick, src, dst)
+            return _core.copy_fds(source.fileno(), destination.fileno(), wishes, tick, src, dst, new)
 
 
 def _raise_about_directory(error: IsADirectoryError, dst: Any) -> NoReturn:
@@ -261,15 +271,14 @@ def _stat_or_none(path: StrOrBytesPath) -> os.stat_result | None:
         return None
 
 
-def _refuse_engine_for_devices(engine: str, src: Any, dst: Any) -> None:
-    """An engine that is named runs or raises, and what shutil does with a device is none of ours."""
+def _refuse_for_devices(engine: str | None, why: str, src: Any, dst: Any) -> None:
+    """What is demanded is done or raises, and what shutil does with a device is none of ours."""
     for path in (src, dst):
         try:
             mode = os.stat(path).st_mode
         except OSError:  # shutil words it
             return
         if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
-            why = "an engine copies between regular files, and this is a device"
             raise from_core(errno.EOPNOTSUPP, "COPY_E_UNSUPPORTED", None, engine, 0, "both", why, src, dst)
 
 
@@ -286,8 +295,8 @@ def _open_uncut(path: str, flags: int) -> int:
     return os.open(path, flags & ~os.O_TRUNC, 0o666)
 
 
-def _open_uncut_to_map(path: str, flags: int) -> int:
-    """The same for reading too, which a shared mapping needs."""
+def _open_uncut_to_read(path: str, flags: int) -> int:
+    """The same for reading too, which a shared mapping needs, and a verification."""
     return _open_uncut(path, flags & ~os.O_ACCMODE | os.O_RDWR)
 
 

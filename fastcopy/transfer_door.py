@@ -81,6 +81,13 @@ class Report:
     flushes: int
     buffer_bytes: int  # private memory of the workers at its peak
     mapped_bytes: int  # mapped pages of files at their peak
+    hash: str | None  # the name of the digest
+    digest: str | None  # in hexadecimal; None: none was asked for, nor needed
+    digest_of: str | None  # "written": the very bytes, on their way; "reread": the copy, read once it was whole
+    verify: str  # how the copy was proved: "none", "compare", "hash", "media"
+    verify_detail: str  # what was read for that, and when
+    verify_elapsed: float  # of the seconds, those that it took after copying
+    verified: bool
     warnings: tuple[str, ...]  # what could not be kept or was noticed, as sentences
     plan: Plan = field(repr=False)
 
@@ -123,7 +130,8 @@ class Plan:
         """Carry out exactly this. COPY_E_SOURCE_CHANGED if the source is no longer what the plan saw."""
         o = self.options
         watch = conductor(o.progress, o.cancel, self.src, self.dst)
-        done = watched(watch, self.size, self._core.run)
+        new = o.hashers(self.size)
+        done = watched(watch, self.size, lambda tick: self._core.run(tick, new))
         report = _report(self, done)
         if log.isEnabledFor(logging.INFO):
             log.info("%s", _performance(report))
@@ -257,6 +265,11 @@ def transfer(src: StrOrBytesPath, dst: StrOrBytesPath, **options: Unpack[OptionA
       in bytes; by default as measured
     - `atomic`: False writes into the existing file instead of replacing it
     - `sync`: "none", "data" (the content is on the medium when this returns), "full" (its name too)
+    - `verify`: "none", "compare" (both files are read and compared), "hash" (the digest of what was copied against the
+      one of the copy, read again), "media" (the same, read from the medium and not from memory), "auto" (compare, and
+      from 1 GiB hash); a copy that differs is a VerifyError and is never published
+    - `hash`: "blake3", "xxh3_128", "xxh64", a name of hashlib, or a callable that makes a hasher; given alone, the
+      digest comes with the report
     - `cache`: "auto", "keep", "drop" (leave no pages of this copy in the page cache)
     - `preserve`: of "mode", "times", "owner", "xattr"; what is named and cannot be kept is an error. By default mode
       and times are kept where that can be
@@ -297,12 +310,30 @@ def _report(plan: Plan, done: Mapping[str, Any]) -> Report:
         flushes=done["flushes"],
         buffer_bytes=done["buffer_bytes"],
         mapped_bytes=done["mapped_bytes"],
+        hash=plan.options.digest.name if done["digest"] is not None and plan.options.digest else None,
+        digest=done["digest"],
+        digest_of=done["digest_of"],
+        verify=plan.choice["verify"],
+        verify_detail=_verify_detail(plan, done["both_read"]),
+        verify_elapsed=done["verify_elapsed"],
+        verified=done["verified"],
         warnings=tuple(_WARNINGS[word] for word in done["warnings"]),
         plan=plan,
     )
 
 
 # ---- words ---------------------------------------------------------------------------------------------
+
+
+def _verify_detail(p: Plan, both_read: bool) -> str:
+    """What is read to prove the copy, and when."""
+    level = p.choice["verify"]
+    if level in ("none", "compare"):
+        return {"none": "none", "compare": "both_after"}[level]
+    source = "source_after" if both_read else "source_on_copy"
+    # Behind a network is a medium that only the server can ask: it is the server that answered.
+    medium = "server_after" if "network" in p.facts["dst"]["flags"] else "medium_after"
+    return f"{source}+{medium if level == 'media' else 'destination_after'}"
 
 
 def size_text(size: int) -> str:
@@ -329,7 +360,9 @@ def _decision(p: Plan) -> str:
         "workers": p.workers,
         "chunk": size_text(p.chunk),
         "window": size_text(p.window),
-        "verify": "none",
+        "verify": c["verify"],
+        "verify_detail": _verify_detail(p, p.engine in ("clone", "copy_range")),
+        "algo": p.options.digest.name if c["digest"] and p.options.digest else "none",
         "prealloc": "yes" if c["preallocate"] else "no",
         "flush_every": c["flush_every"] if "mapped" in p.ladder else "n/a",
         "publish": p.publish,
@@ -348,6 +381,7 @@ def _performance(r: Report) -> str:
         "flushes": r.flushes,
         "regions": r.regions,
         "fallbacks": r.fallbacks,
+        "verify_ms": round(r.verify_elapsed * 1e3),
         "peak_buffer": size_text(r.buffer_bytes),
     }
     return "Perf: " + _key_value(words)
@@ -379,6 +413,7 @@ def _sentences(p: Plan) -> Iterator[str]:
         "data": "The content is forced to the medium before this returns (sync='data').",
         "full": "The content and its name are forced to the medium before this returns (sync='full').",
     }[p.options.sync]
+    yield from _proof(p)
     if c["drop_cache"]:
         yield "Pages that were not in the page cache before are dropped from it."
 
@@ -406,6 +441,24 @@ def _preparation(p: Plan) -> Iterator[str]:
         yield "Space is reserved before the first byte."
     if c["keep_blocks"]:
         yield "The existing file is written over and then cut to length, which keeps its blocks."
+
+
+def _proof(p: Plan) -> Iterator[str]:
+    c = p.choice
+    name = p.options.digest.name if p.options.digest else None
+    if c["verify"] == "compare":
+        yield "Then both files are read and compared (verify='compare')."
+    elif c["verify"] == "hash":
+        yield f"Then the copy is read again, and its {name} digest is compared with the source's (verify='hash')."
+    elif c["verify"] == "media":
+        yield (
+            f"Then the copy is forced to the medium, dropped from memory and read from there, and its {name} digest is "
+            "compared with the source's (verify='media')."
+        )
+    if c["digest"] and p.engine not in ("clone", "copy_range"):
+        yield "The bytes are hashed on their way."
+    elif c["digest"]:
+        yield "No bytes pass here, so what is hashed is read afterwards."
 
 
 def _publication(p: Plan) -> str:

@@ -14,14 +14,16 @@ static int copy(struct fc_worker *w, struct fc_span *s)
 {
     struct fc_job *j = w->job;
     while (s->at < s->end) {
-        uint64_t at = s->at, left = s->end - at;
-        ssize_t got = fc_sys_pread(j->src, w->buf, left < w->buf_size ? (size_t)left : w->buf_size, at);
+        uint64_t at = s->at;
+        size_t n;
+        unsigned char *buf = fc_place(w, at, s->end - at, &n);
+        ssize_t got = fc_sys_pread(j->src, buf, n, at);
         if (got < 0)
             return fc_fail(j, (int)got, FC_OP_pread, FC_AT_SOURCE, at);
         if (got == 0)
             return FC_EOF;
-        int rc = j->plan->find_zeros ? fc_write_sparse(w, w->buf, &s->at, (size_t)got)
-                                     : fc_write_all(j, w->buf, &s->at, (size_t)got);
+        int rc = j->plan->find_zeros ? fc_write_sparse(w, buf, &s->at, (size_t)got)
+                                     : fc_write_all(j, buf, &s->at, (size_t)got);
         if (rc == 0)
             rc = fc_tick(w, at, (uint64_t)got);
         if (rc != 0)

@@ -108,8 +108,9 @@ static int copy(struct fc_worker *w, struct fc_span *s)
             return 0;
         }
         uint64_t end = s->end >= tail ? tail : (s->end + block - 1) / block * block;
-        size_t n = (size_t)(end - at < w->buf_size ? end - at : w->buf_size / block * block);
-        ssize_t got = fc_sys_pread(j->src, w->buf, n, at);
+        size_t room;
+        unsigned char *buf = fc_place(w, at, end - at, &room);
+        ssize_t got = fc_sys_pread(j->src, buf, room / block * block, at);
         if (got == -EINVAL)
             return fc_pass(w, EINVAL, FC_OP_pread);
         if (got < 0)
@@ -117,7 +118,7 @@ static int copy(struct fc_worker *w, struct fc_span *s)
         size_t whole = (size_t)got / block * block;
         if (whole == 0)
             return less_than_a_block(w, s, at, (size_t)got);
-        int pass, rc = put(w, w->buf, at, whole, &pass);
+        int pass, rc = put(w, buf, at, whole, &pass);
         if (rc == 0 && pass != 0)
             return fc_pass(w, pass, FC_OP_pwrite);
         if (rc == 0) {

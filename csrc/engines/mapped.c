@@ -46,42 +46,45 @@ static void unmap(struct fc_worker *w, const struct view *v)
     atomic_fetch_sub(&w->job->mapped, v->n);
 }
 
-/* A page was missing at `at`. The kernel does not say whose: a plain write of the page from the source's
- * mapping does, with the errno that the medium gives. */
-static int missing_page(struct fc_worker *w, const struct view *src, struct fc_span *s, uint64_t end)
+/* A page was missing at `at`. The kernel does not say whose: a plain read and write of it do, with the errno
+ * that the medium gives. */
+static int missing_page(struct fc_worker *w, struct fc_span *s, uint64_t end)
 {
     struct fc_job *j = w->job;
-    uint64_t ends, n = end - s->at < GRAIN ? end - s->at : GRAIN;
-    int rc = fc_source_end(w, s->at, &ends);
+    uint64_t at = s->at, ends;
+    size_t n;
+    int rc = fc_source_end(w, at, &ends);
     if (rc == FC_EOF)
         s->at = ends;
     if (rc != 0)
         return rc;
-    if (n > ends - s->at)
-        n = ends - s->at;
-    ssize_t put = fc_sys_pwrite(j->dst, src->base + (s->at - src->from), (size_t)n, s->at);
-    if (put == -EFAULT) /* it is the source: cut short again, or its medium cannot be read */
-        return fc_fail(j, -EIO, FC_OP_pread, FC_AT_SOURCE, s->at);
-    if (put <= 0)
-        return fc_fail(j, put == 0 ? -EIO : (int)put, FC_OP_pwrite, FC_AT_DESTINATION, s->at);
-    s->at += (uint64_t)put;
-    return fc_tick(w, s->at - (uint64_t)put, (uint64_t)put);
+    unsigned char *buf = fc_place(w, at, end - at < GRAIN ? end - at : GRAIN, &n);
+    ssize_t got = fc_sys_pread(j->src, buf, n, at);
+    if (got < 0)
+        return fc_fail(j, (int)got, FC_OP_pread, FC_AT_SOURCE, at);
+    if (got == 0)
+        return FC_EOF;
+    rc = fc_write_all(j, buf, &s->at, (size_t)got);
+    return rc == 0 ? fc_tick(w, at, (uint64_t)got) : rc;
 }
 
-/* sparse=always must look at the bytes, and looking into a mapping is what can kill: they come into
- * private memory first. */
+/* sparse=always must look at the bytes, as a digest must, and looking into a mapping is what can kill: they come
+ * into private memory first. */
 static ssize_t copy_piece(struct fc_worker *w, const struct view *src, const struct view *dst, uint64_t at,
                           size_t n)
 {
     const unsigned char *from = src->base + (at - src->from);
+    unsigned char *to = dst->base + (at - dst->from);
+    if (!w->job->plan->find_zeros && w->piece == NULL)
+        return fc_sys_copy_mapped(to, from, n);
+    unsigned char *buf = fc_place(w, at, n, &n);
+    ssize_t got = fc_sys_copy_mapped(buf, from, n);
+    if (got <= 0)
+        return got;
     if (!w->job->plan->find_zeros)
-        return fc_sys_copy_mapped(dst->base + (at - dst->from), from, n);
-    ssize_t got = fc_sys_copy_mapped(w->buf, from, n < w->buf_size ? n : w->buf_size);
-    if (got > 0) {
-        int rc = fc_write_sparse(w, w->buf, &at, (size_t)got);
-        return rc != 0 ? rc : got;
-    }
-    return got;
+        return fc_sys_copy_mapped(to, buf, (size_t)got);
+    int rc = fc_write_sparse(w, buf, &at, (size_t)got);
+    return rc != 0 ? rc : got;
 }
 
 static int copy_window(struct fc_worker *w, const struct view *src, const struct view *dst, struct fc_span *s,
@@ -93,7 +96,7 @@ static int copy_window(struct fc_worker *w, const struct view *src, const struct
         ssize_t got = copy_piece(w, src, dst, at, (size_t)(end - at < PIECE ? end - at : PIECE));
         int rc;
         if (got == -EFAULT || got == 0) {
-            rc = missing_page(w, src, s, end);
+            rc = missing_page(w, s, end);
         } else if (got < 0) {
             return fc_pass(w, (int)-got,
                            FC_OP_process_vm_readv); /* ENOSYS, EPERM: a filter forbids the call */

@@ -55,7 +55,7 @@ static void every_engine_copies(void)
                 struct fc_options o = options(engine, workers);
                 struct fc_report r;
                 unsigned calls = 0;
-                struct fc_hooks h = {count_calls, &calls, 1};
+                struct fc_hooks h = {.conduct = count_calls, .arg = &calls, .interval_ms = 1};
                 o.atomic = shape & 1;
                 o.sparse = shape & 2 ? FC_WHEN_ALWAYS : FC_WHEN_AUTO;
                 o.sync = shape & 4 ? FC_SYNC_DATA : FC_SYNC_NONE;
@@ -138,7 +138,7 @@ static void cancelling_ends_it(void)
     for (unsigned workers = 1; workers <= 4; workers += 3) {
         struct fc_options o = options(FC_ENGINE_buffered, workers);
         struct fc_report r;
-        struct fc_hooks h = {cancel_at_once, NULL, 1};
+        struct fc_hooks h = {.conduct = cancel_at_once, .interval_ms = 1};
         struct fc_fault slow = {FC_OP_pwrite, 1, true, FC_FAULT_DELAY, 2000};
         CHECK(fc_faults_set(&slow, 1) == 0);
         CHECK(copy(&o, &h, &r) == -ECANCELED);
@@ -292,7 +292,7 @@ static void cancelling_beats_trying_again(void)
     CHECK(same_files("source", "copy"));
     struct fc_fault faults[] = {{FC_OP_pwrite, 50, false, FC_FAULT_ERRNO, ENOSPC},
                                 {FC_OP_pwrite, 1, true, FC_FAULT_DELAY, 3000}};
-    struct fc_hooks h = {cancel_when_full, NULL, 1};
+    struct fc_hooks h = {.conduct = cancel_when_full, .interval_ms = 1};
     p.workers = 3;
     p.split_depth = 4;
     p.min_region = 256 * FC_KIB;
