@@ -310,6 +310,120 @@ def counting(work: Path, rounds: int) -> None:
         tell("rate of a counting Python thread, workers=1", ">= 0.9 x", beside / alone, f"{beside / 1e6:.1f} M/s")
 
 
+def timed(*command: object) -> None:
+    subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
+
+
+def mapped_xxh3(path: Path) -> str:
+    import mmap
+
+    import xxhash
+
+    with open(path, "rb") as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as m:
+        return xxhash.xxh3_128_hexdigest(m)
+
+
+def mapped_blake3(path: Path) -> str:
+    from blake3 import blake3
+
+    return blake3(max_threads=blake3.AUTO).update_mmap(path).hexdigest()
+
+
+@figure
+def integrity(work: Path, rounds: int) -> None:
+    """1 GiB, warm: verified copies and digests against the same libraries in their fastest form, one after another."""
+    for name, asked in (("ext4", 1.05), ("tmpfs", 1.15)):
+        with filesystem(name, work) as there:
+            src, dst, equal = fill(there / "src", GIB), there / "dst", there / "equal"
+            shutil.copyfile(src, equal)
+            os.sync()
+
+            def in_turn(digest: Callable[[Path], str], src: Path = src, dst: Path = dst) -> None:
+                shutil.copyfile(src, dst)
+                if digest(src) != digest(dst):
+                    raise ValueError(f"{dst} is not {src}")
+
+            ways: dict[str, Way] = {
+                "in turn, blake3": lambda: in_turn(mapped_blake3),
+                "in turn, xxh3_128": lambda: in_turn(mapped_xxh3),
+                "hash, blake3": lambda: void(fastcopy.transfer(src, dst, verify="hash")),
+                "hash, xxh3_128": lambda: void(fastcopy.transfer(src, dst, verify="hash", hash="xxh3_128")),
+                "compare": lambda: void(fastcopy.transfer(src, dst, verify="compare")),
+                "plain": lambda: void(fastcopy.transfer(src, dst)),
+                "digest alone": lambda: void(fastcopy.transfer(src, dst, hash="xxh3_128")),
+            }
+            times = medians(ways, rounds, before=lambda: remove(dst))
+            detail = show(times)
+            tell(f"verified, blake3, {name}", f">= {asked} x", times["in turn, blake3"] / times["hash, blake3"], detail)
+            tell(f"verified, xxh3_128, {name}", ">= 1.25 x", times["in turn, xxh3_128"] / times["hash, xxh3_128"], "")
+            tell(f"digest alone against plain, {name}", "<= 1.25 x", times["digest alone"] / times["plain"], "")
+
+            ways = {
+                "b3sum": lambda: timed("b3sum", src),
+                "update_mmap": lambda: void(mapped_blake3(src)),
+                "hash_file": lambda: void(fastcopy.hash_file(src)),
+                "cmp": lambda: timed("cmp", src, equal),
+                "compare": lambda: void(fastcopy.compare(src, equal)),
+            }
+            times = medians(ways, rounds)
+            rival = min(times["b3sum"], times["update_mmap"])
+            tell(f"hash_file, {name}", ">= 1 x", rival / times["hash_file"], show(times))
+            tell(f"compare, {name}", ">= 1 x", times["cmp"] / times["compare"], "")
+
+
+@figure
+def busy(work: Path, rounds: int) -> None:
+    """A verified copy beside a Python thread that never rests, against one beside such a process."""
+    with filesystem("ext4", work) as there:
+        src, dst = fill(there / "src", GIB), there / "dst"
+        os.sync()
+
+        def beside_thread() -> float:
+            stop = threading.Event()
+
+            def spin() -> None:
+                while not stop.is_set():
+                    pass
+
+            thread = threading.Thread(target=spin)
+            thread.start()
+            began = time.perf_counter()
+            fastcopy.transfer(src, dst, verify="hash")
+            seconds = time.perf_counter() - began
+            stop.set()
+            thread.join()
+            return seconds
+
+        def beside_process() -> float:
+            spinning = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+            time.sleep(0.1)
+            began = time.perf_counter()
+            fastcopy.transfer(src, dst, verify="hash")
+            seconds = time.perf_counter() - began
+            spinning.kill()
+            spinning.wait()
+            return seconds
+
+        times = medians({"thread": beside_thread, "process": beside_process}, rounds, before=lambda: remove(dst))
+        tell("verified, beside a busy Python thread", ">= 0.8 x", times["process"] / times["thread"], show(times))
+
+
+@figure
+def verified_memory(work: Path, rounds: int) -> None:
+    """Private memory that a verified copy of 4 GiB adds."""
+    with filesystem("tmpfs", work) as there:
+        src, dst = fill(there / "src", 4 * GIB), there / "dst"
+        fastcopy.transfer(fill(there / "small", MIB), dst, verify="hash")  # what is imported is no memory of a copy
+        start, most = anonymous(), [0]
+
+        def look(_: object) -> None:
+            most[0] = max(most[0], anonymous() - start)
+
+        report = fastcopy.transfer(src, dst, verify="hash", progress=look)
+        detail = f"ring {report.buffer_bytes / MIB:.0f} MiB"
+        tell("private memory of 4 GiB, verified (MiB)", "<= 96", most[0] / MIB, detail)
+
+
 def prime() -> None:
     """The first gigabytes that a guest ever touches are ten times slower than the next: touch them now."""
     with tempfile.NamedTemporaryFile(dir="/dev/shm") as f:
