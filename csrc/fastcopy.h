@@ -272,7 +272,7 @@ struct fc_feed;
 /* Called on the calling thread. conduct about every interval_ms; anything but 0 from any of them, agree
  * excepted, cancels. The last three are there together or not at all, and make digests of bytes in their order:
  * begin starts one (WRITTEN: of the source, or of what was written; REREAD: of the destination, read again),
- * feed is to take all that fc_feed_take gives, agree finishes what was begun and says whether all are the same (1
+ * feed is to take all that fc_feed_take gives, and to conduct whenever fc_feed_due says so, agree finishes what was begun and says whether all are the same (1
  * or 0; below: it could not). */
 struct fc_hooks {
     int (*conduct)(void *arg, const struct fc_progress *p);
@@ -286,6 +286,8 @@ struct fc_hooks {
 /* The next bytes for the digest that was begun; false: none for now. They stay what they are until the next
  * call. It never waits. */
 bool fc_feed_take(struct fc_feed *f, const unsigned char **p, size_t *n);
+/* Is it time to conduct? Then *p says with what. (feed has the interpreter's lock, and need not wait for it again.) */
+bool fc_feed_due(struct fc_feed *f, struct fc_progress *p);
 
 struct fc_attempt {
     int engine;

@@ -92,8 +92,7 @@ static int follow_one(struct fc_worker *w, struct fc_span *s)
 /* Read and write on from *length to limit, or until read says that the source ends. */
 static int follow(struct fc_job *j, uint64_t *length, uint64_t limit)
 {
-    struct fc_worker w = {
-        .job = j, .on_caller = true, .heard_ns = fc_now_ns(), .buf_size = (size_t)j->plan->chunk};
+    struct fc_worker w = {.job = j, .on_caller = true, .buf_size = (size_t)j->plan->chunk};
     void *buf;
     int rc = fc_sys_memory(w.buf_size, false, &buf);
     if (rc != 0)
@@ -137,7 +136,7 @@ static void cut(struct fc_job *j)
  * clone the last, broken block of a file to (EINVAL): only then it is cut to the same length. */
 static int run_whole(struct fc_job *j)
 {
-    struct fc_worker w = {.job = j, .on_caller = true, .heard_ns = fc_now_ns()};
+    struct fc_worker w = {.job = j, .on_caller = true};
     struct fc_span all = {0, j->plan->size};
     const struct fc_engine *engine = fc_engine_get(j->plan->ladder[0]);
     int rc = engine->copy(&w, &all);
@@ -260,6 +259,7 @@ static int run(struct fc_job *j)
 
 int fc_job_begin(struct fc_job *j)
 {
+    j->heard_ns = fc_now_ns();
     pthread_condattr_t attr;
     int rc = pthread_mutex_init(&j->lock, NULL);
     if (rc != 0)

@@ -20,6 +20,7 @@ struct fc_job {
     struct fc_ring *ring;           /* with a digest: on their way to it; see ring.h */
     enum fc_at at;                  /* whose fault an error of the reader is */
     enum fc_phase phase;
+    uint64_t heard_ns;      /* when the caller was last asked; its own thread's */
     uint64_t before, total; /* of the phase: bytes done by jobs before this one; of all */
     int src, dst;
     int other;   /* a comparison: the file to compare with; else -1 */
@@ -58,7 +59,6 @@ struct fc_worker {
     struct fc_job *job;
     pthread_t thread;
     bool on_caller;     /* this worker is the calling thread, and conducts between its own calls */
-    uint64_t heard_ns;  /* when it last did */
     unsigned char *buf; /* page-aligned: for engines through fc_place() */
     size_t buf_size;
     struct fc_piece *piece; /* with a ring: what is at work on */
@@ -123,6 +123,7 @@ int fc_ladder_pass(struct fc_worker *w, unsigned rung, uint64_t offset);
  * follows each of the hooks: was it a fork, does it cancel? */
 void fc_workers_run(struct fc_job *j);
 int fc_conduct(struct fc_job *j, uint64_t done);
+void fc_progress_of(const struct fc_job *j, uint64_t done, struct fc_progress *p);
 int fc_called(struct fc_job *j, pid_t pid, int rc, uint64_t done);
 uint64_t fc_interval_ns(const struct fc_hooks *h);
 void fc_lower(_Atomic uint64_t *to, uint64_t at); /* to the smaller of the two */

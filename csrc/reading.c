@@ -98,8 +98,7 @@ unsigned fc_reading_workers(uint64_t size, const struct fc_tuning *t)
 /* Behind what the size promised, until nothing comes: one piece at a time, on the calling thread. */
 static int read_on(struct fc_job *j, uint64_t *at)
 {
-    struct fc_worker w = {
-        .job = j, .on_caller = true, .heard_ns = fc_now_ns(), .buf_size = 2 * (size_t)j->plan->chunk};
+    struct fc_worker w = {.job = j, .on_caller = true, .buf_size = 2 * (size_t)j->plan->chunk};
     void *buf;
     int rc = fc_sys_memory(w.buf_size, false, &buf);
     if (rc != 0)

@@ -7,13 +7,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* All of the ring: at 5 GB/s the workers fill it in 13 ms, while the interpreter's lock takes 5 to come back.
+/* All of the ring: the longer a stretch, the less the 5 ms weigh that the lock takes to come back, and half of this
+ * is hashed in 10. A verified copy beside a busy thread of Python is to keep below 96 MiB.
  * Some of it: 1 GiB on ext4, copied by two and hashed (xxh3_128), takes 98 to 110 ms through 1 to 16 MiB, where the
  * plain copy takes 101, and 140 and more through 32 and 64; blake3, with two threads, likes 4 to 8. */
-#define RING_MOST (64 * FC_MIB)
+#define RING_MOST (88 * FC_MIB)
 #define RING_HOT  (8 * FC_MIB)
 /* A wait for the interpreter's lock that is not just a busy machine. */
-#define LONG_WAIT_NS UINT64_C(1000000)
+#define LONG_WAIT_NS  UINT64_C(1000000)
+#define SLOW_BYTES_NS 1 /* what a hasher may take for its work: 1 GB/s */
 /* What follows what it has written needs long stretches, see behind.c; and mapping costs by the call. */
 #define PIECE_BEHIND (8 * FC_MIB)
 #define PIECE_MAPPED (4 * FC_MIB)
@@ -193,21 +195,34 @@ bool fc_feed_take(struct fc_feed *f, const unsigned char **p, size_t *n)
         return false;
     struct fc_ring *r = j->ring;
     pthread_mutex_lock(&j->lock);
+    /* Before the first stretch the lock was waited for by our caller, after the others by the hasher. One that is
+     * just slow comes to no harm. */
+    if (now - f->since_ns > LONG_WAIT_NS + f->given_bytes / SLOW_BYTES_NS)
+        r->grow = true;
     if (f->given > 0) {
         r->oldest += f->given;
         pthread_cond_broadcast(&j->room);
-    } else if (!f->taken && now - f->called_ns > LONG_WAIT_NS) {
-        r->grow = true;
     }
-    f->taken = true;
     f->given = 0;
-    /* Not for ever: the caller wants to be asked now and then whether to go on. */
-    if (!atomic_load(&j->stop) && now - f->called_ns < fc_interval_ns(j->hooks) && fc_ring_ready(j)) {
+    f->since_ns = now;
+    if (!atomic_load(&j->stop) && fc_ring_ready(j)) {
         f->given = ripe(j, p, n);
+        f->given_bytes = *n;
         r->hashed += *n;
     }
     pthread_mutex_unlock(&j->lock);
     return f->given > 0;
+}
+
+bool fc_feed_due(struct fc_feed *f, struct fc_progress *p)
+{
+    struct fc_job *j = f->job;
+    uint64_t now = fc_now_ns();
+    if (j == NULL || now - j->heard_ns < fc_interval_ns(j->hooks) || getpid() != f->pid)
+        return false;
+    j->heard_ns = now;
+    fc_progress_of(j, atomic_load(&j->done), p);
+    return true;
 }
 
 int fc_ring_feed(struct fc_job *j)
@@ -217,7 +232,7 @@ int fc_ring_feed(struct fc_job *j)
 
 int fc_feed_bytes(struct fc_job *j, const unsigned char *p, size_t n)
 {
-    struct fc_feed f = {.job = j, .p = p, .n = n, .called_ns = fc_now_ns(), .pid = getpid()};
+    struct fc_feed f = {.job = j, .p = p, .n = n, .since_ns = fc_now_ns(), .pid = getpid()};
     if (n > 0 && j->ring != NULL)
         j->ring->hashed += n;
     int rc = j->hooks->feed(j->hooks->arg, &f);

@@ -43,10 +43,10 @@ struct fc_feed {
     struct fc_job *job;     /* or NULL: the stretch below is all there is */
     const unsigned char *p; /* a stretch of its own, before those of the ring */
     size_t n;
-    uint64_t called_ns; /* when the hook was, */
-    pid_t pid;          /* and by whom: a child of a fork in the hook gets nothing */
-    unsigned given;     /* pieces that the hook has in hand */
-    bool taken;
+    pid_t pid;         /* who called the hook: a child of a fork in it gets nothing */
+    uint64_t since_ns; /* when it was called, or last given something */
+    unsigned given;    /* pieces that it has in hand */
+    size_t given_bytes;
 };
 
 int fc_ring_open(struct fc_job *j, unsigned workers);

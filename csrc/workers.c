@@ -18,11 +18,18 @@ uint64_t fc_interval_ns(const struct fc_hooks *h)
     return (uint64_t)(h != NULL && h->interval_ms != 0 ? h->interval_ms : INTERVAL_MS) * 1000000;
 }
 
+void fc_progress_of(const struct fc_job *j, uint64_t done, struct fc_progress *p)
+{
+    *p = (struct fc_progress){.bytes = j->before + done, .total = j->total, .phase = j->phase};
+}
+
 int fc_conduct(struct fc_job *j, uint64_t done)
 {
     if (j->hooks == NULL || j->hooks->conduct == NULL)
         return 0;
-    struct fc_progress p = {.bytes = j->before + done, .total = j->total, .phase = j->phase};
+    struct fc_progress p;
+    fc_progress_of(j, done, &p);
+    j->heard_ns = fc_now_ns();
     pid_t pid = getpid();
     int rc = j->hooks->conduct(j->hooks->arg, &p);
     return fc_called(j, pid, rc, done);
@@ -47,6 +54,11 @@ int fc_called(struct fc_job *j, pid_t pid, int rc, uint64_t done)
     return fc_fail_with(j, &e);
 }
 
+static bool is_late(const struct fc_job *j)
+{
+    return fc_now_ns() - j->heard_ns >= fc_interval_ns(j->hooks);
+}
+
 int fc_tick(struct fc_worker *w, uint64_t at, uint64_t n)
 {
     struct fc_job *j = w->job;
@@ -60,12 +72,7 @@ int fc_tick(struct fc_worker *w, uint64_t at, uint64_t n)
             return rc;
     }
     if (w->on_caller) {
-        uint64_t now = fc_now_ns();
-        if (now - w->heard_ns >= fc_interval_ns(j->hooks)) {
-            w->heard_ns = now;
-            return fc_conduct(j, done);
-        }
-        return 0;
+        return is_late(j) ? fc_conduct(j, done) : 0;
     }
     return atomic_load_explicit(&j->stop, memory_order_relaxed) ? -ECANCELED : 0;
 }
@@ -233,9 +240,9 @@ static struct timespec at_ns(uint64_t ns)
 }
 
 /* Until a worker has something to say, or it is time to hear the caller. With the lock. */
-static void wait_for_workers(struct fc_job *j, uint64_t heard_ns)
+static void wait_for_workers(struct fc_job *j)
 {
-    uint64_t wait = fc_interval_ns(j->hooks), until_ns = heard_ns + wait;
+    uint64_t wait = fc_interval_ns(j->hooks), until_ns = j->heard_ns + wait;
     struct timespec until = at_ns(atomic_load(&j->stop) ? fc_now_ns() + wait : until_ns);
     pthread_cond_timedwait(&j->idle, &j->lock, &until);
 }
@@ -245,24 +252,22 @@ static void wait_for_workers(struct fc_job *j, uint64_t heard_ns)
  * destination's lock. Returns with all workers idle, or with j->forked set. */
 static void conduct_workers(struct fc_job *j, struct fc_worker *self)
 {
-    uint64_t heard = fc_now_ns();
     pthread_mutex_lock(&j->lock);
     for (;;) {
         bool going = !atomic_load(&j->stop);
         bool ripe = going && fc_ring_ready(j), more = going && self != NULL && fc_ring_has_more(j);
-        bool late = going && fc_now_ns() - heard >= fc_interval_ns(j->hooks);
+        bool late = going && is_late(j);
         if (j->running == 0 && !ripe && !more)
             break;
         if (!ripe && !more && !late) {
-            wait_for_workers(j, heard);
+            wait_for_workers(j);
             continue;
         }
         pthread_mutex_unlock(&j->lock);
-        if (late) {
-            heard = fc_now_ns();
-            fc_conduct(j, atomic_load(&j->done));
-        } else if (ripe) {
+        if (ripe) { /* and while it is fed the caller is heard */
             fc_ring_feed(j);
+        } else if (late) {
+            fc_conduct(j, atomic_load(&j->done));
         } else {
             work_once(self);
         }
@@ -338,7 +343,6 @@ void fc_workers_run(struct fc_job *j)
     if (j->ring != NULL || started == 0) {
         self = &w[count - 1];
         self->on_caller = true;
-        self->heard_ns = fc_now_ns();
     }
     j->report->workers = started + (self != NULL);
     if (j->ring != NULL || started > 0)

@@ -156,12 +156,17 @@ cdef class _Listener:
         return 0
 
 
+cdef int _hear(_Listener listener, const fc_progress *p) except -1:
+    PyErr_CheckSignals()
+    if listener.tick is not None:
+        listener.tick(p.bytes, p.total, _PHASES[p.phase])
+    return 0
+
+
 cdef int _conduct(void *arg, const fc_progress *p) noexcept with gil:
     cdef _Listener listener = <_Listener>arg
     try:
-        PyErr_CheckSignals()
-        if listener.tick is not None:
-            listener.tick(p.bytes, p.total, _PHASES[p.phase])
+        _hear(listener, p)
     except BaseException as error:  # it goes on in raise_if_failed, when the workers have been joined
         listener.error = error
         return 1
@@ -183,12 +188,15 @@ cdef int _feed(void *arg, fc_feed *f) noexcept with gil:
     cdef _Listener listener = <_Listener>arg
     cdef const unsigned char *p
     cdef size_t n
+    cdef fc_progress progress
     try:
         # The GIL is kept from one stretch to the next: giving it away between them would cost a wait for each.
         while fc_feed_take(f, &p, &n):
             view = PyMemoryView_FromMemory(<char *>p, n, PyBUF_READ)
             try:
                 listener.update(view)
+                if fc_feed_due(f, &progress):
+                    _hear(listener, &progress)
             finally:
                 view.release()  # BufferError: a hasher that keeps what it was given, which will not stay what it is
     except BaseException as error:

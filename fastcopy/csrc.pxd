@@ -100,6 +100,7 @@ cdef extern from "fastcopy.h" nogil:
         int (*agree)(void *arg) noexcept
 
     bint fc_feed_take(fc_feed *f, const unsigned char **p, size_t *n)
+    bint fc_feed_due(fc_feed *f, fc_progress *p)
 
     int fc_read_in_order(int fd, const fc_tuning *t, const fc_hooks *h, fc_report *r)
     int fc_compare_fds(int a, int b, const fc_tuning *t, const fc_hooks *h, fc_report *r, uint64_t *differs)

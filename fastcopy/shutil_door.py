@@ -201,9 +201,9 @@ def _copyfile_as_asked(src: Any, dst: Any, follow_symlinks: bool, arguments: Map
     size = _size_of_plain_copy(src, dst, follow_symlinks)
     if size is None:
         if options.engine not in ("auto", "buffered"):
-            _refuse_for_devices(options.engine, "an engine copies between regular files, and this is a device", src, dst)
+            _refuse_devices(options.engine, "an engine copies between regular files", src, dst)
         if options.digest is not None or options.verify != "none":
-            _refuse_for_devices(None, "what a device takes cannot be read again, and this is a device", src, dst)
+            _refuse_devices(None, "what is verified is read again, or hashed", src, dst)
         _copyfile(src, dst, follow_symlinks=follow_symlinks)
         return
     sys.audit("shutil.copyfile", src, dst)
@@ -271,7 +271,7 @@ def _stat_or_none(path: StrOrBytesPath) -> os.stat_result | None:
         return None
 
 
-def _refuse_for_devices(engine: str | None, why: str, src: Any, dst: Any) -> None:
+def _refuse_devices(engine: str | None, why: str, src: Any, dst: Any) -> None:
     """What is demanded is done or raises, and what shutil does with a device is none of ours."""
     for path in (src, dst):
         try:
@@ -279,7 +279,8 @@ def _refuse_for_devices(engine: str | None, why: str, src: Any, dst: Any) -> Non
         except OSError:  # shutil words it
             return
         if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
-            raise from_core(errno.EOPNOTSUPP, "COPY_E_UNSUPPORTED", None, engine, 0, "both", why, src, dst)
+            reason = f"{why}, and this is a device"
+            raise from_core(errno.EOPNOTSUPP, "COPY_E_UNSUPPORTED", None, engine, 0, "both", reason, src, dst)
 
 
 def _is_symlink(path: Any) -> bool:
