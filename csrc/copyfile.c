@@ -9,13 +9,16 @@ struct step {
     struct fc_report *r;
 };
 
-static int audit(struct step *s, enum fc_audit event)
+static int give_up(struct step *s)
 {
-    if (s->q->audit == NULL || s->q->audit(s->q->arg, event) == 0)
-        return 0;
     s->r->error =
         (struct fc_error){.err = ECANCELED, .code = FC_COPY_E_CANCELLED, .op = -1, .engine = FC_ENGINE_NONE};
     return -ECANCELED;
+}
+
+static int audit(struct step *s, enum fc_audit event)
+{
+    return s->q->audit == NULL || s->q->audit(s->q->arg, event) == 0 ? 0 : give_up(s);
 }
 
 static int fail(struct step *s, int err, enum fc_op op, enum fc_at at)
@@ -118,6 +121,8 @@ int fc_copyfile(const struct fc_copyfile *q, const struct fc_options *o, const s
     } else {
         if (is_new && (rc = fc_sys_fstat(out, &dst)) != 0)
             fail(&s, rc, FC_OP_fstat, FC_AT_DESTINATION);
+        if (rc == 0 && q->tuning != NULL && (t = q->tuning(q->arg)) == NULL)
+            rc = give_up(&s);
         if (rc == 0)
             rc = fc_copy_opened(in, &src, out, &dst, o, t, h, p, r);
     }

@@ -200,9 +200,17 @@ struct fc_tuning {
     unsigned split_depth;
     unsigned pressure_percent; /* a cold source above this share of free memory is copied past the cache */
     uint64_t verify_hash_from; /* verify=auto: up to here compare, from here hash */
+
+    /* Numbers measured on one filesystem, for copies within it: its device, and the next of their kind. What
+     * is passed around is the head of this list, the numbers for everywhere else; its dev means nothing. */
+    uint64_t dev;
+    const struct fc_tuning *next;
 };
 
 extern const struct fc_tuning fc_tuning_default;
+
+/* The numbers for a copy from device src to device dst. Pure. */
+const struct fc_tuning *fc_tuning_between(const struct fc_tuning *head, uint64_t src, uint64_t dst);
 
 #define FC_LADDER_MAX 4
 
@@ -233,6 +241,7 @@ struct fc_plan {
     bool keep_blocks; /* in place: write over, then cut to length */
     bool drop_cache;  /* leave no pages behind that were not there before */
     bool in_place;
+    bool calibrated; /* with numbers measured on this filesystem, not the built-in ones */
     struct fc_identity source;
 };
 
@@ -363,6 +372,9 @@ struct fc_copyfile {
     const char *src, *dst;
     /* Called before each step, on the calling thread; anything but 0 forbids it. NULL: nobody listens. */
     int (*audit)(void *arg, enum fc_audit event);
+    /* Asked on the calling thread for numbers better than `t`, once the file turns out not to be small: to
+     * look for them takes longer than a small copy. NULL answered: the copy is given up. NULL: there are none. */
+    const struct fc_tuning *(*tuning)(void *arg);
     void *arg;
 };
 

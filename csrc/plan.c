@@ -335,8 +335,11 @@ static unsigned believed_depth(const struct fc_options *o, const struct fc_tunin
 int fc_plan_make(const struct fc_facts *f, const struct fc_options *o, const struct fc_tuning *t,
                  struct fc_plan *p, struct fc_error *e)
 {
+    const struct fc_tuning *head = t;
+    t = fc_tuning_between(head, f->src.id.dev, f->dst.id.dev);
     memset(p, 0, sizeof *p);
     memset(e, 0, sizeof *e);
+    p->calibrated = t != head;
     e->op = -1;
     e->engine = FC_ENGINE_NONE;
     p->size = f->src.id.size;

@@ -36,3 +36,11 @@ const struct fc_tuning fc_tuning_default = {
      * two threads). But from here on the source may have left memory while it was copied. */
     .verify_hash_from = 1 * FC_GIB,
 };
+
+const struct fc_tuning *fc_tuning_between(const struct fc_tuning *head, uint64_t src, uint64_t dst)
+{
+    for (const struct fc_tuning *t = head->next; t != NULL && src == dst; t = t->next)
+        if (t->dev == dst)
+            return t;
+    return head;
+}

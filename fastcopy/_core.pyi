@@ -1,6 +1,6 @@
 """The binding: marshalling only. Each function converts, calls the core once without the GIL, converts back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from typing import Any, TypeAlias
 
@@ -48,6 +48,14 @@ class Options:
         flush_every: int = 0,
     ) -> None: ...
 
+BUILT_IN: dict[str, int]  # the numbers of the dispatcher that a calibration may replace
+
+class Tuning:
+    """The numbers of the dispatcher: the built-in ones, and those of filesystems that were calibrated."""
+
+    def __init__(self, calibrated: Iterable[tuple[int, Mapping[str, int]]] = ()) -> None:
+        """(device, what replaces BUILT_IN for copies within it); the last entry of a device counts."""
+
 class Plan:
     """A decision (`struct fc_facts` + `struct fc_plan`). Holds no descriptor."""
 
@@ -60,7 +68,7 @@ class Plan:
     def choice(self) -> dict[str, Any]:
         """engine (first rung), ladder (tuple of names), reason, reason_text, workers, workers_reason,
         workers_reason_text, split_depth, min_region, chunk, window, flush_every, size, small, has_holes,
-        find_zeros, preallocate, keep_blocks, drop_cache, in_place, to_eof, verify, digest, readers."""
+        find_zeros, preallocate, keep_blocks, drop_cache, in_place, to_eof, calibrated, verify, digest, readers."""
     def run(self, tick: Tick | None = None, new: NewHasher | None = None) -> dict[str, Any]:
         """Carry it out; returns the report: bytes, written, elapsed (seconds), engine, attempts
         (tuple of (engine, errno, offset)), workers, regions, windows, flushes, buffer_bytes, mapped_bytes,
@@ -69,21 +77,23 @@ class Plan:
         `new` is needed where the plan's choice says "digest".
         Raises what fastcopy.errors.from_core makes of a failure."""
 
-def plan(src: StrOrBytesPath, dst: StrOrBytesPath, options: Options) -> Plan:
+def plan(src: StrOrBytesPath, dst: StrOrBytesPath, options: Options, tuning: Tuning) -> Plan:
     """Look and decide; nothing is created or changed. Raises as run() does."""
 
 def capabilities(path: StrOrBytesPath) -> dict[str, str | None]:
     """Engine -> None where it can run on the filesystem of `path`, else why not."""
 
-def copyfile(src: StrOrBytesPath, dst: StrOrBytesPath) -> bool:
+def copyfile(src: StrOrBytesPath, dst: StrOrBytesPath, tuning: Tuning | Callable[[], Tuning]) -> bool:
     """shutil.copyfile with follow_symlinks=True and nothing else asked, in one go: audit events, same-file and
     FIFO checks, both opens, the copy. Raises exactly what shutil.copyfile raises, but for a destination that names
-    no file, which is IsADirectoryError. False, and nothing was done: not a copy between regular files."""
+    no file, which is IsADirectoryError. False, and nothing was done: not a copy between regular files.
+    `tuning` may be a way to find it, which is asked only when the file is not small."""
 
 def copy_fds(
     src_fd: int,
     dst_fd: int,
     options: Options,
+    tuning: Tuning,
     tick: Tick | None,
     src: StrOrBytesPath,
     dst: StrOrBytesPath,
@@ -102,7 +112,7 @@ def compare_fds(fd_a: int, fd_b: int, tick: Tick | None) -> int | None:
 def region_split(size: int, depth: int, min_region: int) -> list[tuple[int, int]]:
     """The leaves of a file as (start, end), for the property tests."""
 
-def plan_from_facts(facts: dict[str, Any], options: Options) -> dict[str, Any]:
+def plan_from_facts(facts: dict[str, Any], options: Options, tuning: Tuning) -> dict[str, Any]:
     """The dispatcher on invented facts (same keys as Plan.facts, missing ones are zero); returns Plan.choice."""
 
 # Only where HAS_FAULTS:

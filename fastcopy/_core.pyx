@@ -7,7 +7,7 @@ from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear, PyErr_SetNone
 from cpython.buffer cimport PyBUF_READ
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.object cimport PyObject
-from libc.stdlib cimport free
+from libc.stdlib cimport calloc, free
 from libc.string cimport memset, strlen
 from posix.fcntl cimport O_CREAT, O_RDONLY, O_TRUNC, O_WRONLY
 
@@ -120,6 +120,52 @@ cdef class Options:
         c.chunk = chunk
         c.window = window
         c.flush_every = flush_every
+
+
+# ---- the numbers of the dispatcher ---------------------------------------------------------------------
+
+cdef dict _numbers(const fc_tuning *t):
+    return {
+        "one_copy_below": t.one_copy_below,
+        "chunk": t.chunk,
+        "chunk_network": t.chunk_network,
+        "max_workers": t.max_workers,
+        "network_workers": t.network_workers,
+    }
+
+BUILT_IN = _numbers(&fc_tuning_default)
+
+
+@cython.final
+cdef class Tuning:
+    cdef fc_tuning head
+    cdef fc_tuning *calibrated  # as many as there are, linked in their order
+
+    def __cinit__(self, calibrated=()):
+        cdef fc_tuning *t
+        cdef dict numbers
+        self.head = fc_tuning_default
+        entries = list(calibrated)
+        if not entries:
+            return
+        self.calibrated = <fc_tuning *>calloc(<size_t>len(entries), sizeof(fc_tuning))
+        if self.calibrated is NULL:
+            raise MemoryError
+        for i, (device, changed) in enumerate(entries):
+            numbers = BUILT_IN | changed
+            t = &self.calibrated[i]
+            t[0] = fc_tuning_default
+            t.dev = device
+            t.one_copy_below = numbers["one_copy_below"]
+            t.chunk = numbers["chunk"]
+            t.chunk_network = numbers["chunk_network"]
+            t.max_workers = numbers["max_workers"]
+            t.network_workers = numbers["network_workers"]
+            t.next = self.head.next
+            self.head.next = t
+
+    def __dealloc__(self):
+        free(self.calibrated)
 
 
 # ---- the conductor -------------------------------------------------------------------------------------
@@ -315,6 +361,7 @@ cdef dict _choice(const fc_plan *p):
         "drop_cache": bool(p.drop_cache),
         "in_place": bool(p.in_place),
         "to_eof": bool(p.to_eof),
+        "calibrated": bool(p.calibrated),
         "verify": _VERIFY[p.verify],
         "digest": bool(p.digest),
         "readers": p.readers,
@@ -415,7 +462,7 @@ cdef class Plan:
         return _with_digest(_report(&report), listener)
 
 
-def plan(src, dst, Options options not None):
+def plan(src, dst, Options options not None, Tuning tuning not None):
     cdef Plan made = Plan.__new__(Plan)
     cdef fc_request request
     cdef fc_error error
@@ -427,7 +474,7 @@ def plan(src, dst, Options options not None):
     request = made.request()
     with nogil:
         rc = fc_transfer_plan(
-            &request, &made.c_options, &fc_tuning_default, &made.c_facts, &made.c_plan, &error
+            &request, &made.c_options, &tuning.head, &made.c_facts, &made.c_plan, &error
         )
     if rc != 0:
         raise _exception(&error, src, dst, None, False)
@@ -446,7 +493,7 @@ def capabilities(path):
     return {_engine(i): _text(fc_engine_refuses(i, &facts)) for i in range(FC_ENGINE_COUNT)}
 
 
-def plan_from_facts(dict facts not None, Options options not None):
+def plan_from_facts(dict facts not None, Options options not None, Tuning tuning not None):
     cdef fc_facts f
     cdef fc_plan p
     cdef fc_error e
@@ -463,14 +510,14 @@ def plan_from_facts(dict facts not None, Options options not None):
     f.resident = facts.get("resident", 0)
     f.dirty = facts.get("dirty", 0)
     f.data_bytes = facts.get("data_bytes", 0)
-    if fc_plan_make(&f, &o, &fc_tuning_default, &p, &e) != 0:
+    if fc_plan_make(&f, &o, &tuning.head, &p, &e) != 0:
         raise _exception(&e, "source", "destination", None, False)
     return _choice(&p)
 
 
 # ---- the shutil door -----------------------------------------------------------------------------------
 
-def copy_fds(int src_fd, int dst_fd, Options options not None, tick, src, dst, new=None):
+def copy_fds(int src_fd, int dst_fd, Options options not None, Tuning tuning not None, tick, src, dst, new=None):
     cdef fc_options o = options.c
     cdef _Listener listener = _Listener(tick, new)
     cdef fc_report report
@@ -479,7 +526,7 @@ def copy_fds(int src_fd, int dst_fd, Options options not None, tick, src, dst, n
     o.to_eof = True
     o.batch_cpus = fc_batch_cpus()
     with nogil:
-        rc = fc_copy_fds(src_fd, dst_fd, &o, &fc_tuning_default, &listener.hooks, &p, &report)
+        rc = fc_copy_fds(src_fd, dst_fd, &o, &tuning.head, &listener.hooks, &p, &report)
     listener.raise_if_failed()
     if rc != 0:
         raise _exception(&report.error, src, dst, None, True, listener.digests)
@@ -499,6 +546,8 @@ cdef class _Audit:
     """The audit events of one shutil.copyfile: its own, and the two of the builtin open."""
 
     cdef object src, dst, source, destination
+    cdef object find_tuning
+    cdef Tuning tuning
     cdef object error
 
 
@@ -518,6 +567,16 @@ cdef int _audit(void *arg, fc_audit event) noexcept with gil:
     return 0
 
 
+cdef const fc_tuning *_find_tuning(void *arg) noexcept with gil:
+    cdef _Audit a = <_Audit>arg
+    try:
+        a.tuning = a.find_tuning()
+        return &a.tuning.head
+    except BaseException as error:
+        a.error = error
+        return NULL
+
+
 cdef PyObject *_no_argument(void *unused) noexcept:
     PyErr_SetNone(StopIteration)
     return NULL
@@ -531,7 +590,7 @@ cdef bint _somebody_audits() noexcept:
     return True
 
 
-def copyfile(src, dst):
+def copyfile(src, dst, tuning):
     cdef bytes c_src, c_dst
     cdef _Audit audit = _Audit()
     try:
@@ -548,6 +607,13 @@ def copyfile(src, dst):
     if strlen(request.src) != <size_t>len(c_src) or strlen(request.dst) != <size_t>len(c_dst):
         return False
     audit.src, audit.dst = src, dst
+    request.tuning = NULL
+    cdef const fc_tuning *numbers = &fc_tuning_default
+    if type(tuning) is Tuning:
+        numbers = &(<Tuning>tuning).head
+    else:
+        audit.find_tuning = tuning
+        request.tuning = _find_tuning
     cdef _Listener listener = _Listener(None)
     cdef fc_options o
     cdef fc_report report
@@ -559,7 +625,7 @@ def copyfile(src, dst):
     o.preserve = 0
     o.batch_cpus = fc_batch_cpus()
     with nogil:
-        rc = fc_copyfile(&request, &o, &fc_tuning_default, &listener.hooks, &p, &report)
+        rc = fc_copyfile(&request, &o, numbers, &listener.hooks, &p, &report)
     if rc == 0:
         return True
     if rc == FC_NOT_ORDINARY:

@@ -55,7 +55,10 @@ cdef extern from "fastcopy.h" nogil:
     unsigned fc_batch_cpus()
 
     struct fc_tuning:
-        uint64_t small
+        uint64_t small, one_copy_below, chunk, chunk_network
+        unsigned max_workers, network_workers
+        uint64_t dev
+        const fc_tuning *next
 
     const fc_tuning fc_tuning_default
 
@@ -71,6 +74,7 @@ cdef extern from "fastcopy.h" nogil:
         unsigned flush_every
         uint64_t size
         bint to_eof, small, has_holes, find_zeros, preallocate, keep_blocks, drop_cache, in_place
+        bint calibrated
         fc_identity source
 
     struct fc_error:
@@ -134,6 +138,7 @@ cdef extern from "fastcopy.h" nogil:
         const char *src
         const char *dst
         int (*audit)(void *arg, fc_audit event) noexcept
+        const fc_tuning *(*tuning)(void *arg) noexcept
         void *arg
 
     int fc_copyfile(const fc_copyfile_request *q, const fc_options *o, const fc_tuning *t, const fc_hooks *h,

@@ -59,6 +59,16 @@ _shutil = vars(shutil)
 _VARIABLES = frozenset({b"FASTCOPY_ENGINE", b"FASTCOPY_WORKERS", b"FASTCOPY_NO_ZERO_COPY"})
 _environment: dict[bytes, bytes] = getattr(os.environ, "_data", {})
 
+_tuning: _core.Tuning | None = None  # from the first copy on that is large enough to ask for it
+
+
+def _find_tuning() -> _core.Tuning:
+    global _tuning
+    from .calibration import tuning
+
+    _tuning = tuning()
+    return _tuning
+
 
 def copyfile(src: StrOrBytesPath, dst: P, *, follow_symlinks: bool = True, **options: Unpack[ShutilArguments]) -> P:
     """`shutil.copyfile`, faster: copy the content of the file `src` to `dst` and return `dst`.
@@ -83,7 +93,7 @@ def copyfile(src: StrOrBytesPath, dst: P, *, follow_symlinks: bool = True, **opt
     if not follow_symlinks and _is_symlink(src):
         return _copyfile(src, dst, follow_symlinks=False)
     try:
-        done = _core.copyfile(src, dst)
+        done = _core.copyfile(src, dst, _tuning or _find_tuning)
     except IsADirectoryError as error:
         _raise_about_directory(error, dst)
     return dst if done else _copyfile(src, dst)
@@ -231,7 +241,7 @@ def _copy_opened(
             _raise_about_directory(error, dst)
         with destination:
             _refuse_same_file(source.fileno(), destination.fileno(), src, dst)
-            return _core.copy_fds(source.fileno(), destination.fileno(), wishes, tick, src, dst, new)
+            return _core.copy_fds(source.fileno(), destination.fileno(), wishes, _tuning or _find_tuning(), tick, src, dst, new)
 
 
 def _raise_about_directory(error: IsADirectoryError, dst: Any) -> NoReturn:

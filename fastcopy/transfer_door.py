@@ -10,7 +10,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import _core
+from . import _core, calibration
 from .options import MIB, Name, Options, path_argument, resolve
 from .progress import conductor, watched
 
@@ -230,7 +230,7 @@ def plan(src: StrOrBytesPath, dst: StrOrBytesPath, **options: Unpack[OptionArgum
     """
     wishes = resolve(options)
     source, destination = path_argument("src", src), path_argument("dst", dst)
-    core = _core.plan(source, destination, wishes.to_core())
+    core = _core.plan(source, destination, wishes.to_core(), calibration.tuning())
     choice = core.choice()
     made = Plan(
         src=source,
@@ -406,6 +406,8 @@ def _sentences(p: Plan) -> Iterator[str]:
     elif p.options.engine != "auto":
         yield "It was asked for by name, so nothing else takes its place."
     yield _workers_sentence(p)
+    if c["calibrated"]:
+        yield f"Its numbers were measured here by `fastcopy calibrate`, which keeps them in {calibration.file()!r}."
     yield from _preparation(p)
     yield _publication(p)
     yield {

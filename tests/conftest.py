@@ -36,6 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # What the caller's shell says must not decide what is tested.
     for name in ("ENGINE", "WORKERS", "NO_ZERO_COPY"):
         os.environ.pop(f"FASTCOPY_{name}", None)
+    os.environ["XDG_CACHE_HOME"] = "/nowhere"  # nor what was calibrated on this machine
 
 
 @pytest.fixture(autouse=True)

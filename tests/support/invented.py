@@ -51,6 +51,9 @@ def facts(
     } | more
 
 
-def choice(invented: dict[str, Any], **options: Any) -> dict[str, Any]:
+BUILT_IN = _core.Tuning()
+
+
+def choice(invented: dict[str, Any], tuning: _core.Tuning = BUILT_IN, **options: Any) -> dict[str, Any]:
     """What the dispatcher makes of it."""
-    return _core.plan_from_facts(invented, _core.Options(**options))
+    return _core.plan_from_facts(invented, _core.Options(**options), tuning)
