@@ -17,16 +17,14 @@ from __future__ import annotations
 
 import os
 
-from . import _core
+from . import _core, mounts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Any, TypeAlias
+    from typing import Any
 
-    Mount: TypeAlias = tuple[str, str, str, int]  # where, type, source, device
-
-__all__ = ["file", "identity", "present", "read", "save", "tuning"]
+__all__ = ["file", "identity", "present", "processor", "read", "save", "tuning"]
 
 FORMAT = "fastcopy calibration"
 VERSION = 1
@@ -130,9 +128,11 @@ def _checked(value: Any) -> dict[str, Any]:
 
 
 def _table(value: Any, otherwise: str) -> dict[str, Any]:
-    if type(value) is not dict:
+    if not isinstance(value, dict):
         raise ValueError(otherwise)
-    return value
+    table: dict[str, Any] = {}
+    table |= value
+    return table
 
 
 # ---- which filesystem ----------------------------------------------------------------------------------
@@ -141,15 +141,15 @@ def _table(value: Any, otherwise: str) -> dict[str, Any]:
 def identity(directory: str, local: bool) -> dict[str, Any]:
     """What identifies the filesystem of a directory, and the machine."""
     where = _root(os.path.realpath(directory))
-    mount = _mount_of(where, list(_mounts()))
+    mount = mounts.mount_of(where)
     if mount is None:
         raise OSError(f"the table of mounts does not show where {directory!r} is mounted")
     return {
         "where": where,
-        "type": mount[1],
-        "source": mount[2],
+        "type": mount.type,
+        "source": mount.source,
         "fsid": _fsid(where) if local else None,
-        "cpu": _cpu(),
+        "cpu": processor(),
         "cpus": os.cpu_count(),
         "local": local,
     }
@@ -157,17 +157,16 @@ def identity(directory: str, local: bool) -> dict[str, Any]:
 
 def present(entries: Iterable[dict[str, Any]]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Of the entries, those whose filesystem is here and mounted as it was: its device, and the entry."""
-    mounts = list(_mounts()) if entries else []
     for entry in entries:
-        mount = _mount_of(entry["where"], mounts)
         if not entry["numbers"]:
             continue  # measured, and nothing was better than what is built in
-        if mount is None or mount[1:3] != (entry["type"], entry["source"]):
+        mount = mounts.mount_of(entry["where"])
+        if mount is None or (mount.type, mount.source) != (entry["type"], entry["source"]):
             continue
-        if (_cpu(), os.cpu_count()) != (entry["cpu"], entry["cpus"]):
+        if (processor(), os.cpu_count()) != (entry["cpu"], entry["cpus"]):
             continue
         if not entry["local"]:
-            yield mount[3], entry
+            yield mount.device, entry
             continue
         try:
             if _fsid(entry["where"]) == entry["fsid"]:
@@ -185,39 +184,11 @@ def _root(directory: str) -> str:
     return directory
 
 
-def _mount_of(directory: str, mounts: Iterable[Mount]) -> Mount | None:
-    """The mount that shows this directory: the deepest, and of several at one place the last."""
-    found = None
-    for mount in mounts:
-        covers = (directory + "/").startswith(mount[0].rstrip("/") + "/")
-        if covers and (found is None or len(mount[0]) >= len(found[0])):
-            found = mount
-    return found
-
-
-def _mounts() -> Iterator[Mount]:
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
-        for line in table:
-            # 36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue
-            before, _, after = line.partition(" - ")
-            _, _, device, _, point, *_ = before.split(" ")
-            kind, source, *_ = after.split(" ")
-            major, minor = device.split(":")
-            yield _unescaped(point), kind, _unescaped(source), os.makedev(int(major), int(minor))
-
-
-def _unescaped(word: str) -> str:
-    """The table writes blanks and backslashes as octal numbers."""
-    for octal, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        word = word.replace(octal, character)
-    return word
-
-
 def _fsid(directory: str) -> str:
     return f"{os.statvfs(directory).f_fsid:x}"
 
 
-def _cpu() -> str:
+def processor() -> str:
     """The model, from the first lines of the list: reading all of it takes long on large machines."""
     with open("/proc/cpuinfo", encoding="utf-8") as listing:
         for line in listing.read(4096).splitlines():

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 import fastcopy
-from fastcopy import _core, calibration
+from fastcopy import _core, calibration, mounts
 from support.invented import choice, facts
-from support.mounts import Mounts
 from support.shapes import MIB, noise
 from support.shells import python
 
@@ -95,8 +94,10 @@ def test_each_filesystem_has_an_identity_of_its_own(somewhere: Path, tmp_path: P
     assert there["fsid"] != entry(tmp_path)["fsid"]
 
 
-def test_a_subvolume_is_a_filesystem_of_its_own(mounts: Mounts, empty_directory: Callable[[Path], Path]) -> None:
-    here = empty_directory(mounts.use("btrfs"))
+def test_a_subvolume_is_a_filesystem_of_its_own(
+    filesystem: Callable[[str], Path], empty_directory: Callable[[Path], Path]
+) -> None:
+    here = empty_directory(filesystem("btrfs"))
     subprocess.run(("btrfs", "-q", "subvolume", "create", str(here / "sub")), check=True)
     inside = entry(here / "sub")
     assert inside["where"] == str(here / "sub")
@@ -106,21 +107,38 @@ def test_a_subvolume_is_a_filesystem_of_its_own(mounts: Mounts, empty_directory:
 
 
 def test_a_network_filesystem_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = [("/", "ext4", "/dev/sda1", 5), ("/net", "nfs4", "server:/export", 42)]
-    monkeypatch.setattr(calibration, "_mounts", lambda: iter(table))
+    table = (
+        "1 0 8:1 / / rw - ext4 /dev/sda1 rw",
+        "2 1 0:42 / /net rw,noatime shared:3 - nfs4 server:/export rw,vers=4.2",
+    )
+    monkeypatch.setattr(mounts, "_mounts", lambda: map(mounts.Mount, table))
 
     def hangs(path: str) -> None:
         raise AssertionError(f"{path} was asked")
 
-    here = {"cpu": calibration._cpu(), "cpus": os.cpu_count(), "local": False, "fsid": None, "numbers": NUMBERS}
+    here = {"cpu": calibration.processor(), "cpus": os.cpu_count(), "local": False, "fsid": None, "numbers": NUMBERS}
     there = here | {"where": "/net", "type": "nfs4", "source": "server:/export"}
     monkeypatch.setattr(os, "stat", hangs)
     monkeypatch.setattr(os, "statvfs", hangs)
-    assert [device for device, _ in calibration.present([there])] == [42]
+    assert [device for device, _ in calibration.present([there])] == [os.makedev(0, 42)]
 
 
-def test_names_of_the_table_of_mounts_may_hold_blanks() -> None:
-    assert calibration._unescaped(r"/a\040b\134c") == "/a b\\c"
+def test_the_table_of_mounts_is_read_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = (
+        r"1 0 8:1 / / rw - ext4 /dev/sda1 rw",
+        r"2 1 8:17 / /a\040b\134c rw,noatime - xfs /dev/sdb1 rw,attr2",
+        r"3 2 0:9 / /a\040b\134c ro - tmpfs none ro",
+    )
+    monkeypatch.setattr(mounts, "_mounts", lambda: map(mounts.Mount, table))
+    hidden, over, root = mounts.Mount(table[1]), mounts.mount_of("/a b\\c/d"), mounts.mount_of("/a bcd")
+    assert (hidden.point, hidden.type, hidden.source, hidden.options) == (
+        "/a b\\c",
+        "xfs",
+        "/dev/sdb1",
+        "rw,noatime,attr2",
+    )
+    assert over is not None and over.type == "tmpfs"
+    assert root is not None and root.point == "/"
 
 
 # ---- the file --------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
@@ -28,6 +29,15 @@ def test_the_example_of_every_public_name_runs(name, tmp_path, monkeypatch):
     for test in examples:
         runner.run(test, out=said.append)
     assert runner.failures == 0, "".join(said)
+
+
+@pytest.mark.parametrize(
+    "module", ("measure.kernel", "measure.interval", "measure.workloads", "measure.tables", "cli.sizes")
+)
+def test_the_examples_of_measuring_run(module, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tried = doctest.testmod(import_module(f"fastcopy.{module}"), raise_on_error=True)
+    assert tried.attempted > 0
 
 
 def test_every_name_can_be_had_and_listed():
