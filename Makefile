@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 DEMO_DIR ?= build/demo
+# The storage that `make bench` is about.
+BENCH_DIR ?= build/bench
 # For pytest, which runs in tests/: make test-faults ARGS="unit -k sparse"
 ARGS ?=
 
@@ -21,11 +23,32 @@ PY_FILES := fastcopy tests tools bench
 INSTALL := $(BIN)/python -m pip install -q --no-build-isolation --no-deps
 setting = --config-settings $(1)
 
-.PHONY: demo test test-full test-c test-faults test-release test-contract lint format sanitize \
+.PHONY: demo bench bench-quick bench-peers bench-publish test test-full test-c test-faults test-release test-contract lint format sanitize \
         sanitize-thread sanitize-c sanitize-python venv release faults clean
 
 demo: release
 	$(BIN)/python bench/demo.py $(DEMO_DIR)
+
+# ---- the benchmark ---------------------------------------------------------------------------------
+
+# make bench ARGS="--only 'size-*' cold-1GiB"
+bench: release
+	$(BIN)/python bench/run.py $(BENCH_DIR) $(ARGS)
+
+bench-quick: release
+	$(BIN)/python bench/run.py $(BENCH_DIR) --quick $(ARGS)
+
+# The run that bench/results/ and the README show: on a quiet machine, as root, with the peers installed.
+bench-publish: release
+	$(BIN)/python bench/run.py $(BENCH_DIR) --results bench/results --readme README.md
+
+# What it is compared with: from the distribution as root, from crates.io as anybody.
+bench-peers:
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	    coreutils rsync fio e2fsprogs xfsprogs btrfs-progs util-linux; fi
+	cargo install --locked --root build/peers xcp cpz fcp
+	cargo install --locked --root build/peers/uutils uu_cp
 
 # ---- builds ----------------------------------------------------------------------------------------
 

@@ -1,5 +1,5 @@
 /* bare.c: the system calls that a copy cannot do without, and nothing else, timed from within.
- * Built by figures.py as a shared library. Each returns nanoseconds, or -errno. */
+ * Built by limits.py as a shared library. Each returns nanoseconds, or -errno. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>

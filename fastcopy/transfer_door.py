@@ -280,7 +280,7 @@ def transfer(src: StrOrBytesPath, dst: StrOrBytesPath, **options: Unpack[OptionA
     - `preset`: "fast", "safe", "durable"
 
     An option beats the preset, the preset beats the environment (FASTCOPY_ENGINE, FASTCOPY_WORKERS,
-    FASTCOPY_NO_ZERO_COPY=1), the environment beats what was measured.
+    FASTCOPY_NO_ZERO_COPY=1), the environment beats calibration, and that the built-in numbers.
 
     >>> import fastcopy
     >>> from pathlib import Path

@@ -35,9 +35,12 @@ def scenario(
     name: str, result: Result, directory: Path, verify: str = "none", title: str | None = None
 ) -> dict[str, Any]:
     """One cell of the benchmark: one thing copied in several ways."""
+    title = title or _title(result)
+    if result.rounds == 0 and not any(row.problem is not None and row.problem.is_fault for row in result.rows):
+        return skipped(name, title, "not one round was finished in its time")
     return {
         "name": name,
-        "title": title or _title(result),
+        "title": title,
         "filesystem": filesystem_of(directory),
         "bytes": result.workload.bytes,
         "files": result.workload.files,
@@ -71,7 +74,6 @@ def _row(row: Row, result: Result) -> dict[str, Any]:
     told: dict[str, Any] = {"way": row.way, "kind": row.kind, "problem": None}
     if row.problem is not None:
         return told | {"problem": {"kind": row.problem.kind, "text": row.problem.text}}
-    limit = result.limit
     return told | {
         "median": row.median,
         "minimum": row.minimum,
@@ -79,13 +81,21 @@ def _row(row: Row, result: Result) -> dict[str, Any]:
         "sync_seconds": list(row.sync_seconds),
         "rate": result.workload.bytes / row.median if row.median > 0 else None,
         "ratio": None if row.ratio is None else row.ratio._asdict(),
-        "of_limit": None if limit is None or row.median <= 0 else limit.median / row.median,
+        "of_limit": _share_of_limit(row, result.limit),
         "cpu_seconds": _middle(row.cpu_seconds),
         "context_switches": _middle(row.context_switches),
         "peak_memory": row.peak_memory,
         "path": None if row.path is None else dict(row.path),
         "shares_extents": row.shares_extents,
     }
+
+
+def _share_of_limit(row: Row, limit: Row | None) -> float | None:
+    if limit is None or row.median <= 0:
+        return None
+    share = limit.median / row.median
+    # What bounds the moving of bytes does not bound a clone, which moves none.
+    return None if row.shares_extents and share > 1 else share
 
 
 def _middle(values: Sequence[float]) -> float:

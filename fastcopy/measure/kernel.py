@@ -28,7 +28,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ..errors import CopyError
 from ..transfer_door import Report
 from . import pages
 from .interval import Ratio, ratio
@@ -372,16 +371,14 @@ def _try(arm: _Arm, run: _Run, check: bool) -> Problem | None:
         run.copy(arm, check)
     except _BrokenError as broken:
         return broken.problem
-    except CopyError as error:
+    except (pages.CacheStateError, MemoryError):
+        raise  # these are about the run itself, and so is a full disk; all else is this way's own affair
+    except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
-        kind = "refused" if error.code == "COPY_E_UNSUPPORTED" else "failed"
-        return Problem(kind, str(error.strerror or error))
+        refused = error.errno == errno.EOPNOTSUPP  # COPY_E_UNSUPPORTED too
+        return Problem("refused" if refused else "failed", error.strerror or str(error))
     except Exception as error:
-        # The run itself: a full disk, a cache that is not as it should be. All else is this way's own affair.
-        own = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if own or isinstance(error, (pages.CacheStateError, MemoryError)):
-            raise
         return Problem("failed", f"{type(error).__name__}: {error}")
     return None
 

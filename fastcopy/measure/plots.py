@@ -5,7 +5,7 @@ The suffix of the file decides what is written: .png, .svg, .pdf. Needs matplotl
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ __all__ = ["of_limit", "ratios", "throughput"]
 
 Document = Mapping[str, Any]
 Scenario = Mapping[str, Any]
+Row = Mapping[str, Any]
 
 _STYLES = tuple(
     (marker, dashes, shade)
@@ -54,13 +55,13 @@ def throughput(scenarios: Sequence[Scenario], file: Path, title: str) -> None:
     _save(figure, file)
 
 
-def ratios(scenarios: Sequence[Scenario], file: Path, title: str) -> None:
-    """How many times as fast as the baseline, with the interval: a row for each of our ways in each scenario."""
+def ratios(scenarios: Sequence[Scenario], file: Path, title: str, wanted: Callable[[Row], bool]) -> None:
+    """How many times as fast as the baseline, with the interval: of our ways, those that are wanted."""
     bars = [
         (f"{scenario['title']}: {row['way']}", row["ratio"])
         for scenario in _measured(scenarios)
         for row in scenario["rows"]
-        if row["kind"] == "ours" and row["problem"] is None and row["ratio"] is not None
+        if row["kind"] == "ours" and row["problem"] is None and row["ratio"] is not None and wanted(row)
     ]
     figure, axes = _figure(title, rows=len(bars))
     for at, (label, ratio) in enumerate(reversed(bars)):
@@ -110,7 +111,7 @@ def _best(scenario: Scenario, kind: str) -> float | None:
     shares = [
         row["of_limit"]
         for row in scenario["rows"]
-        if row["kind"] == kind and row["problem"] is None and row["of_limit"] is not None and not row["shares_extents"]
+        if row["kind"] == kind and row["problem"] is None and row["of_limit"] is not None
     ]
     return max(shares, default=None)
 

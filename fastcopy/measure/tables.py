@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["markdown", "terminal"]
+__all__ = ["duration", "markdown", "terminal", "times"]
 
 Row = Mapping[str, Any]
 
@@ -24,7 +24,7 @@ def _render(scenario: Mapping[str, Any], lay_out: Callable[[Sequence[Sequence[st
         return f"not measured: {scenario['problem']}"
     rows = sorted(scenario["rows"], key=lambda row: (row["problem"] is not None, row.get("median", 0)))
     against = f"against {scenario['baseline']}" if scenario["baseline"] else "ratio"
-    head = ["way", "median", "fastest", "rate", against, "of the limit", "CPU", "path"]
+    head = ["way", "median", "fastest", "rate", against, "of the limit", "CPU", "memory", "path"]
     body = [_cells(row) for row in rows if row["problem"] is None]
     absent = [[row["way"], *_absence(row["problem"])] for row in rows if row["problem"] is not None]
     return lay_out([head, *body, *absent])
@@ -32,17 +32,35 @@ def _render(scenario: Mapping[str, Any], lay_out: Callable[[Sequence[Sequence[st
 
 def _cells(row: Row) -> list[str]:
     ratio = row["ratio"]
-    against = "" if ratio is None else f"{ratio['value']:.2f} x ({ratio['low']:.2f} to {ratio['high']:.2f})"
+    against = "" if ratio is None else times(ratio)
     return [
         row["way"],
         duration(row["median"]),
         duration(row["minimum"]),
-        "" if not row["rate"] or row["shares_extents"] else f"{row['rate'] / 1e9:.2f} GB/s",
+        "" if not row["rate"] or row["shares_extents"] else _rate(row["rate"]),
         against,
-        "" if row["of_limit"] is None or row["shares_extents"] else f"{row['of_limit']:.0%}",
+        "" if row["of_limit"] is None else f"{row['of_limit']:.0%}",
         duration(row["cpu_seconds"]),
+        "" if row["peak_memory"] is None else f"{row['peak_memory'] / 2**20:.1f} MiB",
         _path(row),
     ]
+
+
+def times(ratio: Mapping[str, float]) -> str:
+    """With its interval.
+
+    >>> times({"value": 1.873, "low": 1.8, "high": 1.95}), times({"value": 0.0012, "low": 0.001, "high": 0.002})
+    ('1.87 x (1.80 to 1.95)', '0.001 x (0.001 to 0.002)')
+    """
+    value, low, high = (f"{part:.2f}" if part >= 0.1 else f"{part:.1g}" for part in map(ratio.__getitem__, _RATIO))
+    return f"{value} x ({low} to {high})"
+
+
+_RATIO = ("value", "low", "high")
+
+
+def _rate(rate: float) -> str:
+    return f"{rate / 1e9:.2f} GB/s" if rate >= 1e8 else f"{rate / 1e6:.3g} MB/s"
 
 
 def _path(row: Row) -> str:

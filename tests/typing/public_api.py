@@ -149,3 +149,17 @@ def what_is_wrong() -> None:
     fastcopy.copyfile(src, dst, atomic=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     fastcopy.hash_file(src, str)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     fastcopy.copy(b"a", "b")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+
+def measuring() -> None:
+    from fastcopy.measure import File, Ratio, Result, Tree, Way, measure, race
+
+    def copy(a: Path, b: Path) -> object:
+        return fastcopy.transfer(a, b, engine="buffered")
+
+    ways = [Way(name="ours", copy=copy, claim={"engine": "buffered"}), Way(name="theirs", copy=os.link)]
+    assert_type(measure(ways, [0, 4096], src, rounds=3, cache="cold"), tuple[Result, ...])
+    result = race(ways, File(1), "there", existing=True, sync=True, seconds=1.5, baseline="theirs")
+    race(ways, Tree(((3, 100), (1, 1000))), src, progress=lambda done, total, way: None)
+    assert_type(result["ours"].ratio, Ratio | None)
+    assert_type(result["ours"].seconds, tuple[float, ...])

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,11 @@ def test_the_version_and_the_help_are_told() -> None:
     told = run("--help")
     assert told.returncode == 0
     assert all(name in told.stdout for name in SUBCOMMANDS)
+
+
+def test_the_command_is_installed() -> None:
+    scripts = distribution("fastcopy-io").entry_points.select(group="console_scripts", name="fastcopy")
+    assert [script.load() for script in scripts] == [main]
 
 
 @pytest.mark.parametrize("words", ((), ("nonsense",), ("bench",), ("bench", "/", "--sizes", "4X")))

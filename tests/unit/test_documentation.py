@@ -16,6 +16,7 @@ import pytest
 
 import fastcopy
 from fastcopy import _core, manifests
+from fastcopy.cli import bench
 from fastcopy.options import ARGUMENTS, PRESETS, SHUTIL_ARGUMENTS
 from support.shapes import KIB, MIB, noise
 from support.shells import python
@@ -217,6 +218,16 @@ def test_every_number_of_the_dispatcher_is_described_as_it_is() -> None:
     assert set_to
     described = {name: cells[0] for name, cells in table("engines.md", "The numbers").items()}
     assert described == {name: f"{number} {unit}iB" if unit else number for name, number, unit in set_to}
+
+
+def test_every_option_of_bench_is_described_and_no_other() -> None:
+    options = {word for action in bench.parser()._actions for word in action.option_strings if word.startswith("--")}
+    described = {name.split()[0] for name in table("benchmark.md", "In one command")}
+    assert described == options - {"--help", "--quiet"}
+
+
+def test_every_number_that_calibrate_may_keep_is_described() -> None:
+    assert set(_core.BUILT_IN) <= set(CODE.findall(prose(section(source("docs/benchmark.md"), "Calibrating"))))
 
 
 def test_every_variable_and_preset_is_described_and_no_other() -> None:

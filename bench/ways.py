@@ -1,0 +1,185 @@
+"""The groups of ways that the scenarios name: ours, the peers, and the limit that belongs to them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import limits
+import peers
+from scenarios import Scenario
+
+import fastcopy
+from fastcopy.measure import Told, Way
+from fastcopy.measure.limits import memory
+from fastcopy.measure.proof import path_of
+from fastcopy.measure.ways import auto, by_engine, copyfile, every_engine
+from fastcopy.options import ARGUMENTS
+
+MIB = 1 << 20
+CORES = len(os.sched_getaffinity(0))
+NOT_YET = f"not in this version ({fastcopy.__version__})"
+
+
+def can_verify() -> bool:
+    return "verify" in ARGUMENTS
+
+
+def can_transfer_trees() -> bool:
+    with tempfile.TemporaryDirectory() as folder:
+        os.mkdir(f"{folder}/a")
+        try:
+            fastcopy.transfer(f"{folder}/a", f"{folder}/b")
+        except OSError:
+            return False
+        return True
+
+
+# ---- the groups ------------------------------------------------------------------------------------------
+
+
+def _file(s: Scenario) -> tuple[Way, ...]:
+    size = s.what.bytes
+    bare = (limits.bare_copy(size),) if size < MIB and not s.existing else ()
+    return (auto(), copyfile(), *every_engine(), *peers.for_files(), *bare, *memory(size))
+
+
+def _small(s: Scenario) -> tuple[Way, ...]:
+    """Without commands, whose start takes longer than the copy."""
+    others = (peers.shutil_copyfile(), peers.pathlib_copy(), peers.sendfile(), peers.copy_file_range())
+    return (auto(), copyfile(), *others, limits.bare_copy(s.what.bytes))
+
+
+def _clone(s: Scenario) -> tuple[Way, ...]:
+    return (auto(), copyfile(), by_engine("clone"), peers.gnu_cp(), peers.copy_file_range(), limits.bare_clone())
+
+
+def _cold(s: Scenario) -> tuple[Way, ...]:
+    ours = (
+        auto("fastcopy, sync=data", sync="data"),
+        by_engine("direct", "direct, sync=data", sync="data"),
+        auto("fastcopy, cache=drop, sync=data", cache="drop", sync="data"),
+        auto(),
+    )
+    others = (peers.shutil_copyfile(), peers.gnu_cp(), peers.dd(), peers.dd_direct(), peers.rsync())
+    return (*ours, *others, limits.fio(s.what.bytes))
+
+
+def _tree(s: Scenario) -> tuple[Way, ...]:
+    def copytree(src: Path, dst: Path) -> None:
+        fastcopy.copytree(src, dst, dirs_exist_ok=True)
+
+    def tree(src: Path, dst: Path) -> None:
+        fastcopy.transfer(src, dst)
+
+    missing = None if can_transfer_trees() else f"fastcopy.transfer of a directory: {NOT_YET}"
+    ours = (
+        Way(name="fastcopy, tree", copy=tree, kind="ours", missing=missing),
+        Way(name="fastcopy.copytree", copy=copytree, kind="ours"),
+    )
+    return (*ours, *peers.for_trees(), *memory(s.what.bytes))
+
+
+def _zero_copy(s: Scenario) -> tuple[Way, ...]:
+    ours = (by_engine("clone"), by_engine("copy_range"))
+    buffered = tuple(by_engine("buffered", f"buffered, workers={n}", workers=n) for n in sorted({1, min(2, CORES)}))
+    return (
+        auto(),
+        *ours,
+        *buffered,
+        peers.sendfile(),
+        peers.copy_file_range(),
+        peers.shutil_copyfile(),
+        *memory(s.what.bytes),
+    )
+
+
+def _depths(s: Scenario) -> tuple[Way, ...]:
+    def at_depth(depth: int) -> Way:
+        way = by_engine("buffered", f"depth {depth}", workers=2, split_depth=depth)
+        return Way(name=way.name, copy=way.copy, kind="ours", claim={**way.claim, "regions": 2**depth})
+
+    return (
+        *map(at_depth, (1, 2, 3, 4)),
+        by_engine("buffered", "one region", workers=1),
+        peers.shutil_copyfile(),
+        *memory(s.what.bytes),
+    )
+
+
+def _verified(s: Scenario) -> tuple[Way, ...]:
+    missing = None if can_verify() else f"verify={s.verify}: {NOT_YET}"
+    ours = auto(f"fastcopy, verify={s.verify}", verify=s.verify)
+    others = (peers.cp_and_cmp(), peers.shutil_and_filecmp(), peers.shutil_and_sha256())
+    return (Way(name=ours.name, copy=ours.copy, kind="ours", missing=missing), *others, *memory(s.what.bytes))
+
+
+def _threads(s: Scenario) -> tuple[Way, ...]:
+    """A tree whose files are copied by a pool of Python's threads."""
+
+    def pooled(name: str, kind: str, one: Callable[[Path, Path], object], threads: int) -> Way:
+        def copy(src: Path, dst: Path) -> Told:
+            files = [path.relative_to(src) for path in src.rglob("*") if path.is_file()]
+            for folder in {dst / file.parent for file in files}:
+                folder.mkdir(parents=True, exist_ok=True)
+            with ThreadPoolExecutor(threads) as pool:
+                told = list(pool.map(lambda file: one(src / file, dst / file), files))
+            return Told(path=path_of(told[0]) if isinstance(told[0], fastcopy.Report) else None)
+
+        return Way(name=f"{name}, {threads} threads", copy=copy, kind=kind)
+
+    counts = sorted({1, 2, CORES, 2 * CORES})
+    ours = [pooled("fastcopy", "ours", fastcopy.transfer, n) for n in counts]
+    return (*ours, *(pooled("shutil.copyfile", "peer", shutil.copyfile, n) for n in counts), *memory(s.what.bytes))
+
+
+def _counting(s: Scenario) -> tuple[Way, ...]:
+    """How long another thread of Python needs to count: a copy that kept the GIL would hold it up."""
+
+    def counting(name: str, kind: str, copy: Callable[[Path, Path], object]) -> Way:
+        def beside(src: Path, dst: Path) -> Told:
+            took: list[float] = []
+
+            def count() -> None:
+                began = time.perf_counter()
+                for _ in range(5_000_000):
+                    pass
+                took.append(time.perf_counter() - began)
+
+            thread = threading.Thread(target=count)
+            thread.start()
+            while thread.is_alive():
+                copy(src, dst)
+            return Told(seconds=took[0])
+
+        return Way(name=name, copy=beside, kind=kind)
+
+    def one_worker(src: Path, dst: Path) -> None:
+        fastcopy.transfer(src, dst, workers=1)
+
+    return (
+        counting("fastcopy, workers=1", "ours", one_worker),
+        counting("fastcopy", "ours", fastcopy.transfer),
+        counting("shutil.copyfile", "peer", shutil.copyfile),
+        counting("alone", "limit", lambda src, dst: time.sleep(0.05)),
+    )
+
+
+GROUPS: dict[str, Callable[[Scenario], tuple[Way, ...]]] = {
+    "file": _file,
+    "small": _small,
+    "clone": _clone,
+    "cold": _cold,
+    "tree": _tree,
+    "zero-copy": _zero_copy,
+    "depths": _depths,
+    "verified": _verified,
+    "threads": _threads,
+    "counting": _counting,
+}
