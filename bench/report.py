@@ -25,7 +25,10 @@ PICTURES = {
     "limit.png": "How much of what the machine can do",
 }
 
-# Those that the README shows, where they were measured.
+# The lines of the throughput pictures: all of them would hide one another.
+DRAWN = {"fastcopy", "fastcopy.copyfile", "shutil.copyfile", "os.copy_file_range", "cp", "rsync -aW", "xcp", "direct"}
+
+# The rows of the README, where they were measured.
 IN_README = (
     "large-ext4",
     "large-xfs-noreflink",
@@ -44,7 +47,7 @@ def write(document: Document, folder: Path) -> None:
     scenarios = document["scenarios"]
     (folder / "results.md").write_text(page(document), encoding="utf-8")
     for name, kind in (("throughput-new.png", "size-new-"), ("throughput-over.png", "size-over-")):
-        plots.throughput([s for s in scenarios if s["name"].startswith(kind)], folder / name, PICTURES[name])
+        plots.throughput([s for s in scenarios if s["name"].startswith(kind)], folder / name, PICTURES[name], drawn)
     plots.ratios(scenarios, folder / "ratio.png", PICTURES["ratio.png"], by_default)
     plots.of_limit(scenarios, folder / "limit.png", PICTURES["limit.png"])
 
@@ -74,6 +77,10 @@ def _where(s: Mapping[str, Any]) -> str:
         return ""
     place = s["filesystem"]
     return f"{place['type']} on {place['source']} ({place['options']}); {s['rounds']} rounds."
+
+
+def drawn(row: Mapping[str, Any]) -> bool:
+    return row["way"] in DRAWN
 
 
 def by_default(row: Mapping[str, Any]) -> bool:

@@ -132,7 +132,7 @@ def _threads(s: Scenario) -> tuple[Way, ...]:
                 told = list(pool.map(lambda file: one(src / file, dst / file), files))
             return Told(path=path_of(told[0]) if isinstance(told[0], fastcopy.Report) else None)
 
-        return Way(name=f"{name}, {threads} threads", copy=copy, kind=kind)
+        return Way(name=f"{name}, {threads} thread{'s' if threads > 1 else ''}", copy=copy, kind=kind)
 
     counts = sorted({1, 2, CORES, 2 * CORES})
     ours = [pooled("fastcopy", "ours", fastcopy.transfer, n) for n in counts]

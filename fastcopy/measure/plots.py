@@ -34,23 +34,33 @@ _HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "oo")
 _MIB = 1 << 20
 
 
-def throughput(scenarios: Sequence[Scenario], file: Path, title: str) -> None:
-    """Bytes a second over the size of the file, a line a way. A clone moves no bytes, so it has no rate and no line."""
+def throughput(scenarios: Sequence[Scenario], file: Path, title: str, wanted: Callable[[Row], bool] = bool) -> None:
+    """Bytes a second over the size of the file, a line a way, and one for the limit: the fastest one at each size.
+
+    A clone moves no bytes, so it has no rate and no line.
+    """
     lines: dict[str, list[tuple[int, float]]] = {}
+    limit: list[tuple[int, float]] = []
     for scenario in sorted(_measured(scenarios), key=lambda scenario: scenario["bytes"]):
-        for row in scenario["rows"]:
-            if row["problem"] is None and row["rate"] and not row["shares_extents"]:
+        moved = [
+            row for row in scenario["rows"] if row["problem"] is None and row["rate"] and not row["shares_extents"]
+        ]
+        limit += sorted((scenario["bytes"], row["rate"] / 1e9) for row in moved if row["kind"] == "limit")[-1:]
+        for row in moved:
+            if row["kind"] != "limit" and wanted(row):
                 lines.setdefault(row["way"], []).append((scenario["bytes"], row["rate"] / 1e9))
     figure, axes = _figure(title)
+    if limit:
+        axes.plot(*zip(*limit, strict=True), color="0.8", linewidth=4, label="limit of the machine")
     for (way, points), (marker, dashes, shade) in zip(lines.items(), cycle(_STYLES)):
-        sizes, rates = zip(*points, strict=True)
-        axes.plot(sizes, rates, marker=marker, linestyle=dashes, color=shade, label=way, markerfacecolor="white")
+        line = {"marker": marker, "linestyle": dashes, "color": shade, "label": way}
+        axes.plot(*zip(*points, strict=True), **line, markerfacecolor="white")
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.xaxis.set_major_formatter(_size_tick)
     axes.set_xlabel("size of the file")
     axes.set_ylabel("GB/s")
-    if lines:
+    if lines or limit:
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small", frameon=False)
     _save(figure, file)
 
@@ -97,7 +107,7 @@ def of_limit(scenarios: Sequence[Scenario], file: Path, title: str) -> None:
         [at + 0.19 for at in range(len(cells))], [scenario["title"] for scenario in reversed(cells)], fontsize="x-small"
     )
     axes.xaxis.set_major_formatter(_share_tick)
-    axes.set_xlabel("of the physical limit")
+    axes.set_xlabel("of the limit that was measured in the same run")
     if cells:
         axes.legend(loc="lower right", fontsize="small")
     _save(figure, file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import floor, log10
 from typing import Any
 
 __all__ = ["duration", "markdown", "terminal", "times"]
@@ -50,13 +51,11 @@ def times(ratio: Mapping[str, float]) -> str:
     """With its interval.
 
     >>> times({"value": 1.873, "low": 1.8, "high": 1.95}), times({"value": 0.0012, "low": 0.001, "high": 0.002})
-    ('1.87 x (1.80 to 1.95)', '0.001 x (0.001 to 0.002)')
+    ('1.87 x (1.80 to 1.95)', '0.0012 x (0.0010 to 0.0020)')
     """
-    value, low, high = (f"{part:.2f}" if part >= 0.1 else f"{part:.1g}" for part in map(ratio.__getitem__, _RATIO))
-    return f"{value} x ({low} to {high})"
-
-
-_RATIO = ("value", "low", "high")
+    value, low, high = (ratio[name] for name in ("value", "low", "high"))
+    places = 2 if value >= 0.1 or value <= 0 else 1 - floor(log10(value))
+    return f"{value:.{places}f} x ({low:.{places}f} to {high:.{places}f})"
 
 
 def _rate(rate: float) -> str:

@@ -65,11 +65,11 @@ def command(name: str, words: Callable[[Path, Path], Sequence[str | Path]], tool
 
 
 def run(words: Sequence[str | Path]) -> int | None:
-    """Run it to its end; its peak memory, if that can be told: the kernel counts ours in until the program is loaded.
+    """Run it to its end; its peak memory, if that can be told: the kernel counts ours in until the program is loaded,
+    so nothing below our own peak can.
 
     What it says on stderr becomes the error when it fails.
     """
-    ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said)
         try:
@@ -83,4 +83,5 @@ def run(words: Sequence[str | Path]) -> int | None:
             said.seek(0)
             last = said.read().decode(errors="replace").strip().splitlines()[-1:] or ["nothing was said"]
             raise RuntimeError(f"exit status {process.returncode}: {last[0]}")
+    ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return usage.ru_maxrss * 1024 if usage.ru_maxrss > ours else None
