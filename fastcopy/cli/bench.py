@@ -17,7 +17,7 @@ from .sizes import sizes
 if TYPE_CHECKING:
     from ..measure import Way
 
-_DEFAULT_SIZES = "4K,1M,64M,512M"
+_DEFAULT_SIZES = "4K,1M,64M,256M"
 # Of these seconds the measurements take at most 40 by default; what is under way then is finished.
 _DEFAULT_SECONDS = 40.0
 _MOST_ROUNDS = 200

@@ -79,6 +79,19 @@ def test_numbers_that_are_slower_together_are_not_kept(monkeypatch: pytest.Monke
     assert found.checks[32 * MIB].slower
 
 
+def test_numbers_that_were_unlucky_once_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    unlucky = iter((32 * MIB,))
+
+    def speed(way: str, size: int, rounds: int) -> Sequence[float]:
+        if way == "calibrated" and size == 32 * MIB and next(unlucky, None):
+            return even(rounds, 1.2)
+        return even(rounds, 0.5 if way in (str(MIB), "calibrated") else 1.0)
+
+    found = find(speed, monkeypatch, tmp_path)
+    assert (found.numbers, found.kept) == ({"chunk": MIB}, True)
+    assert found.checks[32 * MIB].faster
+
+
 @pytest.mark.parametrize(
     ("regions_win_from", "threshold"),
     (
