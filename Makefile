@@ -47,7 +47,7 @@ bench-peers:
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && \
 	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
 	    coreutils rsync fio e2fsprogs xfsprogs btrfs-progs util-linux; fi
-	cargo install --locked --root build/peers xcp cpz fcp
+	cargo install --locked --root build/peers xcp cpz fcp b3sum
 	cargo install --locked --root build/peers/uutils uu_cp
 
 # ---- builds ----------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ def _bare() -> ctypes.CDLL | None:
     return library
 
 
-def _timed_in_c(name: str, call: Callable[[ctypes.CDLL, bytes, bytes], int]) -> Way:
+def _timed_in_c(name: str, call: Callable[[ctypes.CDLL, bytes, bytes], int], shares: bool = False) -> Way:
     library = _bare()
 
     def copy(src: Path, dst: Path) -> Told:
@@ -41,7 +41,7 @@ def _timed_in_c(name: str, call: Callable[[ctypes.CDLL, bytes, bytes], int]) -> 
         nanoseconds = call(library, os.fsencode(src), os.fsencode(dst))
         if nanoseconds < 0:
             raise OSError(-nanoseconds, os.strerror(-nanoseconds), str(dst))
-        return Told(seconds=nanoseconds * 1e-9)
+        return Told(seconds=nanoseconds * 1e-9, shares_extents=shares)
 
     return Way(name=name, copy=copy, kind="limit", missing=None if library else "cc is not on the PATH")
 
@@ -56,7 +56,7 @@ def bare_copy(size: int) -> Way:
 
 def bare_clone() -> Way:
     """Open, create, clone, close, close, in C."""
-    return _timed_in_c("the bare ioctl in C", lambda c, src, dst: c.bare_clone(src, dst))
+    return _timed_in_c("the bare ioctl in C", lambda c, src, dst: c.bare_clone(src, dst), shares=True)
 
 
 def fio(size: int) -> Way:

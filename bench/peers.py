@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import filecmp
 import hashlib
+import mmap
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from fastcopy.measure import Way
@@ -19,7 +22,7 @@ from fastcopy.measure.ways import command, run, shutil_copyfile
 INSTALLED = Path(__file__).parents[1] / "build" / "peers"
 os.environ["PATH"] = os.pathsep.join((os.environ["PATH"], str(INSTALLED / "bin")))
 
-MIB, GIB = 1 << 20, 1 << 30
+GIB = 1 << 30
 
 Words = Callable[[Path, Path], Sequence[str | Path]]
 
@@ -130,20 +133,62 @@ def shutil_and_filecmp() -> Way:
     return Way(name="shutil.copyfile, then filecmp", copy=both)
 
 
-def shutil_and_sha256() -> Way:
-    def digest(file: Path) -> bytes:
-        buffer, found = memoryview(bytearray(MIB)), hashlib.sha256()
-        with open(file, "rb", buffering=0) as stream:
-            while n := stream.readinto(buffer):
-                found.update(buffer[:n])
-        return found.digest()
+def shutil_and_digests() -> tuple[Way, ...]:
+    """Copying, and then the digests of both, one after the other, each library in its fastest form."""
 
-    def both(src: Path, dst: Path) -> None:
-        shutil.copyfile(src, dst)
-        if digest(src) != digest(dst):
-            raise RuntimeError("they differ")
+    def in_turn(digest: Callable[[Path], object]) -> Callable[[Path, Path], None]:
+        def copy(src: Path, dst: Path) -> None:
+            shutil.copyfile(src, dst)
+            if digest(src) != digest(dst):
+                raise RuntimeError("they differ")
 
-    return Way(name="shutil.copyfile, then SHA-256 of both", copy=both)
+        return copy
+
+    return tuple(
+        Way(name=f"shutil.copyfile, then {name} of both", copy=in_turn(digest), missing=_missing(module))
+        for name, module, digest in _DIGESTS
+    )
+
+
+def digests() -> tuple[Way, ...]:
+    """Of the source, and no copy."""
+    b3sum = command("b3sum", lambda src, dst: ("b3sum", src))
+    return (
+        replace(b3sum, reads=True),
+        *(
+            Way(name=f"{name}, mapped", copy=lambda src, dst, of=digest: of(src), reads=True, missing=_missing(module))
+            for name, module, digest in _DIGESTS
+        ),
+    )
+
+
+def cmp(src: Path, dst: Path) -> None:
+    run([shutil.which("cmp") or "cmp", src, dst])
+
+
+def _blake3(file: Path) -> str:
+    from blake3 import blake3
+
+    return blake3(max_threads=blake3.AUTO).update_mmap(file).hexdigest()
+
+
+def _xxh3_128(file: Path) -> str:
+    import xxhash
+
+    with open(file, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        return xxhash.xxh3_128_hexdigest(mapped)
+
+
+def _sha256(file: Path) -> str:
+    with open(file, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        return hashlib.sha256(mapped).hexdigest()
+
+
+_DIGESTS = (("BLAKE3", "blake3", _blake3), ("XXH3-128", "xxhash", _xxh3_128), ("SHA-256", "hashlib", _sha256))
+
+
+def _missing(module: str) -> str | None:
+    return None if find_spec(module) else f"the package {module} is not installed"
 
 
 # ---- all of them -----------------------------------------------------------------------------------------

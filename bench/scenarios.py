@@ -54,7 +54,7 @@ def _all() -> tuple[Scenario, ...]:
             Scenario(
                 name=f"size-{kind}-{_name(size)}",
                 what=File(size),
-                ways="file",
+                ways="large" if size >= GIB else "file",
                 existing=existing,
                 seconds=_seconds(size),
                 quick=QUICK_SIZES.get(size, 0),
@@ -63,7 +63,7 @@ def _all() -> tuple[Scenario, ...]:
         ]
     # One gibibyte in memory, to a new file.
     found += [
-        Scenario(name=f"large-{where}", what=File(GIB), ways="file", where=where, seconds=40)
+        Scenario(name=f"large-{where}", what=File(GIB), ways="large", where=where, seconds=40)
         for where in ("ext4", "xfs-noreflink", "btrfs", "tmpfs")
     ]
     # Small files where they are rewritten most.
@@ -108,13 +108,12 @@ def _all() -> tuple[Scenario, ...]:
             seconds=120,
             headline="the mixed set of 1,000 x 1 KB, 100 x 1 MB, 10 x 50 MB, 1 x 1 GB",
         ),
-        Scenario(name="mixed-tmpfs", what=MIXED, ways="tree", where="tmpfs", seconds=90, headline="the mixed set"),
         Scenario(
             name="many-small",
             what=Tree(((20_000, 4 * KIB),)),
             ways="tree",
             where="tmpfs",
-            seconds=60,
+            seconds=40,
             headline="20,000 files of 4 KiB",
         ),
         Scenario(
@@ -125,7 +124,7 @@ def _all() -> tuple[Scenario, ...]:
             quick=12,
             headline="1,000 files of 1 KB",
         ),
-        Scenario(name="one-1GB", what=File(GB), ways="file", seconds=45, headline="one 1 GB file"),
+        Scenario(name="one-1GB", what=File(GB), ways="file", seconds=80, headline="one 1 GB file"),
         *(
             Scenario(
                 name=f"zero-copy-{number}MB",
@@ -151,10 +150,31 @@ def _all() -> tuple[Scenario, ...]:
                 what=File(2 * GIB),
                 ways="verified",
                 verify=level,
-                seconds=90,
+                seconds=70,
                 headline="a verified copy of 2 GiB",
             )
             for level in ("compare", "hash")
+        ),
+        *(
+            Scenario(
+                name=f"{group}-{where}",
+                what=File(GIB),
+                ways=group,
+                where=where,
+                seconds=20,
+                headline=headline,
+            )
+            for group, headline in (("digest", "a digest of 1 GiB"), ("compare", "two equal files of 1 GiB"))
+            for where in ("ext4", "tmpfs")
+        ),
+        Scenario(
+            name="busy",
+            what=File(GIB),
+            ways="busy",
+            where="ext4",
+            verify="hash",
+            seconds=20,
+            headline="a verified copy of 1 GiB beside who never rests",
         ),
         Scenario(
             name="threads",

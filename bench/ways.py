@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import limits
@@ -48,6 +51,13 @@ def _file(s: Scenario) -> tuple[Way, ...]:
     size = s.what.bytes
     bare = (limits.bare_copy(size),) if size < MIB and not s.existing else ()
     return (auto(), copyfile(), *every_engine(), *peers.for_files(), *bare, *memory(size))
+
+
+def _large(s: Scenario) -> tuple[Way, ...]:
+    """The same without those that are like others of them: a copy takes a second, and a round is to fit in."""
+    ours = (auto(), copyfile(), by_engine("copy_range"), by_engine("buffered"), by_engine("direct"))
+    others = (peers.shutil_copyfile(), peers.sendfile(), peers.copy_file_range(), peers.gnu_cp(), peers.rsync())
+    return (*ours, *others, *memory(s.what.bytes))
 
 
 def _small(s: Scenario) -> tuple[Way, ...]:
@@ -114,10 +124,77 @@ def _depths(s: Scenario) -> tuple[Way, ...]:
 
 
 def _verified(s: Scenario) -> tuple[Way, ...]:
+    """A verified copy against copying and looking in turn, with the same libraries; and what looking costs."""
     missing = None if can_verify() else f"verify={s.verify}: {NOT_YET}"
-    ours = auto(f"fastcopy, verify={s.verify}", verify=s.verify)
-    others = (peers.cp_and_cmp(), peers.shutil_and_filecmp(), peers.shutil_and_sha256())
-    return (Way(name=ours.name, copy=ours.copy, kind="ours", missing=missing), *others, *memory(s.what.bytes))
+    ours = (
+        auto(f"fastcopy, verify={s.verify}", verify=s.verify),
+        *((auto("fastcopy, verify=hash, xxh3_128", verify="hash", hash="xxh3_128"),) if s.verify == "hash" else ()),
+        auto("fastcopy, hash=xxh3_128", hash="xxh3_128"),
+    )
+    others = (peers.cp_and_cmp(), peers.shutil_and_filecmp(), *peers.shutil_and_digests())
+    return (*(replace(way, missing=missing) for way in ours), auto("fastcopy, not verified"), *others)
+
+
+def _digest(s: Scenario) -> tuple[Way, ...]:
+    """Of the source alone: no copy is made."""
+
+    def ours(name: str) -> Way:
+        return Way(
+            name=f"hash_file, {name}", copy=lambda src, dst: fastcopy.hash_file(src, name), kind="ours", reads=True
+        )
+
+    return (ours("blake3"), ours("xxh3_128"), *peers.digests(), *memory(s.what.bytes))
+
+
+def _compare(s: Scenario) -> tuple[Way, ...]:
+    """Two equal files: the copy is made first, and not timed."""
+
+    def timed(name: str, kind: str, compare: Callable[[Path, Path], object]) -> Way:
+        def copy(src: Path, dst: Path) -> Told:
+            shutil.copyfile(src, dst)
+            began = time.perf_counter()
+            compare(src, dst)
+            return Told(seconds=time.perf_counter() - began)
+
+        return Way(name=name, copy=copy, kind=kind)
+
+    return (timed("fastcopy.compare", "ours", fastcopy.compare), timed("cmp", "peer", peers.cmp))
+
+
+def _busy(s: Scenario) -> tuple[Way, ...]:
+    """A verified copy beside a thread of Python that never rests, against one beside such a process."""
+
+    def beside_thread(src: Path, dst: Path) -> object:
+        stop = threading.Event()
+
+        def spin() -> None:
+            while not stop.is_set():
+                pass
+
+        thread = threading.Thread(target=spin)
+        thread.start()
+        try:
+            return fastcopy.transfer(src, dst, verify="hash")
+        finally:
+            stop.set()
+            thread.join()
+
+    def beside_process(src: Path, dst: Path) -> Told:
+        spinning = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        try:
+            time.sleep(0.1)
+            began = time.perf_counter()
+            fastcopy.transfer(src, dst, verify="hash")
+            return Told(seconds=time.perf_counter() - began)
+        finally:
+            spinning.kill()
+            spinning.wait()
+
+    missing = None if can_verify() else f"verify=hash: {NOT_YET}"
+    return (
+        Way(name="fastcopy, beside a busy thread", copy=beside_thread, kind="ours", missing=missing),
+        Way(name="fastcopy, beside a busy process", copy=beside_process, missing=missing),
+    )
 
 
 def _threads(s: Scenario) -> tuple[Way, ...]:
@@ -173,6 +250,7 @@ def _counting(s: Scenario) -> tuple[Way, ...]:
 
 GROUPS: dict[str, Callable[[Scenario], tuple[Way, ...]]] = {
     "file": _file,
+    "large": _large,
     "small": _small,
     "clone": _clone,
     "cold": _cold,
@@ -180,6 +258,9 @@ GROUPS: dict[str, Callable[[Scenario], tuple[Way, ...]]] = {
     "zero-copy": _zero_copy,
     "depths": _depths,
     "verified": _verified,
+    "digest": _digest,
+    "compare": _compare,
+    "busy": _busy,
     "threads": _threads,
     "counting": _counting,
 }

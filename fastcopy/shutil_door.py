@@ -241,7 +241,9 @@ def _copy_opened(
             _raise_about_directory(error, dst)
         with destination:
             _refuse_same_file(source.fileno(), destination.fileno(), src, dst)
-            return _core.copy_fds(source.fileno(), destination.fileno(), wishes, _tuning or _find_tuning(), tick, src, dst, new)
+            return _core.copy_fds(
+                source.fileno(), destination.fileno(), wishes, _tuning or _find_tuning(), tick, src, dst, new
+            )
 
 
 def _raise_about_directory(error: IsADirectoryError, dst: Any) -> NoReturn:

@@ -57,6 +57,7 @@ class Told:
     seconds: float | None = None  # timed from within, or of something that is no copy
     path: Mapping[str, Any] | None = None
     peak_memory: int | None = None
+    shares_extents: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +74,11 @@ class Way:
     kind: str = "peer"  # "ours", "peer", or "limit": what the machine can do; no copy is made
     claim: Mapping[str, Any] = field(default_factory=dict[str, Any])  # what its report must say
     missing: str | None = None  # why it is not here
+    reads: bool = False  # it makes no copy, but only reads the source: a digest, say
+
+    @property
+    def makes_a_copy(self) -> bool:
+        return not self.reads and self.kind != "limit"
 
 
 @dataclass(frozen=True)
@@ -268,9 +274,9 @@ class _Run:
     def copy(self, arm: _Arm, check: bool) -> None:
         """One copy, timed. What is wrong with it is raised."""
         way = arm.way
-        if way.kind != "limit":
+        if way.makes_a_copy:
             self.before(check)
-        elif self.cache == "cold":
+        elif way.reads or self.cache == "cold":
             pages.bring_to(self.cache, self.workload.parts(self.src))
         peak_before = _reset_peak()
         cpu, switches = _usage()
@@ -287,9 +293,10 @@ class _Run:
         elif isinstance(told, Told):
             seconds = seconds if told.seconds is None else told.seconds
             path, added = told.path, told.peak_memory
+            arm.shared = arm.shared if told.shares_extents is None else told.shares_extents
         if (broken := broken_claim(way.claim, path)) is not None:
             raise _BrokenError(Problem("path", broken))
-        if way.kind != "limit":
+        if way.makes_a_copy:
             arm.sync_seconds += [self._force()] if self.sync else []
             if check:
                 self._compare(arm)

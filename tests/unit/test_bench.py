@@ -82,6 +82,7 @@ def test_what_this_version_lacks_is_asked_of_it(bench: ModuleType, monkeypatch: 
     by_name = {s.name: s for s in bench.SCENARIOS}
     for name, question, way in (
         ("verified-hash", "can_verify", "fastcopy, verify=hash"),
+        ("busy", "can_verify", "fastcopy, beside a busy thread"),
         ("mixed", "can_transfer_trees", "fastcopy, tree"),
     ):
         scenario = by_name[name]
@@ -97,7 +98,17 @@ def test_what_this_version_lacks_is_asked_of_it(bench: ModuleType, monkeypatch: 
 
 def tiny(bench: ModuleType) -> tuple[Any, ...]:
     """One scenario of every group, small."""
-    sizes = {"clone": MIB, "depths": 200 * MIB, "cold": MIB, "verified": MIB, "zero-copy": 32 * MIB, "counting": KIB}
+    sizes = {
+        "digest": MIB,
+        "compare": MIB,
+        "busy": MIB,
+        "clone": MIB,
+        "depths": 200 * MIB,
+        "cold": MIB,
+        "verified": MIB,
+        "zero-copy": 32 * MIB,
+        "counting": KIB,
+    }
     trees = {"tree": Tree(((3, 100), (1, MIB))), "threads": Tree(((3, MIB),))}
     found = {}
     for s in bench.SCENARIOS:
