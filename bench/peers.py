@@ -15,7 +15,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from fastcopy.measure import Way
+from fastcopy.measure import Told, Way
 from fastcopy.measure.ways import command, run, shutil_copyfile
 
 # Where `make bench-peers` puts what cargo builds. uutils' cp has a folder of its own, for it is called cp too.
@@ -117,9 +117,9 @@ def _plain(tool: str, *options: str) -> Way:
 def cp_and_cmp() -> Way:
     copy, compare = shutil.which("cp"), shutil.which("cmp")
 
-    def both(src: Path, dst: Path) -> None:
-        run([copy or "cp", src, dst])
-        run([compare or "cmp", src, dst])
+    def both(src: Path, dst: Path) -> Told:
+        needed = (run([copy or "cp", src, dst]), run([compare or "cmp", src, dst]))
+        return Told(peak_memory=max((peak for peak in needed if peak is not None), default=None))
 
     return Way(name="cp, then cmp", copy=both, missing=None if copy and compare else "cp or cmp is not on the PATH")
 

@@ -132,7 +132,12 @@ def _verified(s: Scenario) -> tuple[Way, ...]:
         auto("fastcopy, hash=xxh3_128", hash="xxh3_128"),
     )
     others = (peers.cp_and_cmp(), peers.shutil_and_filecmp(), *peers.shutil_and_digests())
-    return (*(replace(way, missing=missing) for way in ours), auto("fastcopy, not verified"), *others)
+    return (
+        *(replace(way, missing=missing) for way in ours),
+        auto("fastcopy, not verified"),
+        *others,
+        *memory(s.what.bytes),
+    )
 
 
 def _digest(s: Scenario) -> tuple[Way, ...]:

@@ -16,7 +16,7 @@ import pytest
 
 import fastcopy
 from fastcopy import calibration
-from fastcopy.cli import SUBCOMMANDS, main
+from fastcopy.cli import SUBCOMMANDS, bench, main
 from fastcopy.cli.progress_line import ProgressLine
 from fastcopy.cli.sizes import size, sizes
 from fastcopy.measure import Ratio, numbers
@@ -115,10 +115,19 @@ def test_progress_is_drawn_on_a_terminal_and_nowhere_else() -> None:
 # ---- bench -----------------------------------------------------------------------------------------------
 
 
-def test_bench_prints_one_document_that_fits_the_schema(tmp_path: Path) -> None:
-    done = run("bench", tmp_path, "--sizes", "0,4K,2M", "--seconds", "3", "--json")
-    assert (done.returncode, done.stderr) == (0, "")
-    document = json.loads(done.stdout)
+@pytest.fixture
+def few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ends it is the count of the rounds, and not the time, of which a slow machine needs more."""
+    monkeypatch.setattr(bench, "_MOST_ROUNDS", 2)
+    monkeypatch.setattr(bench, "_DEFAULT_SECONDS", 600.0)
+
+
+@pytest.mark.usefixtures("few_rounds")
+def test_bench_prints_one_document_that_fits_the_schema(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", str(tmp_path), "--sizes", "0,4K,2M", "--json"]) == 0
+    told = capsys.readouterr()
+    assert told.err == ""
+    document = json.loads(told.out)
     jsonschema.validate(document, SCHEMA)
     assert [scenario["bytes"] for scenario in document["scenarios"]] == [0, 4 * KIB, 2 * MIB]
     for scenario in document["scenarios"]:
@@ -130,8 +139,9 @@ def test_bench_prints_one_document_that_fits_the_schema(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("few_rounds")
 def test_bench_prints_a_table_of_every_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bench", str(tmp_path), "--sizes", "1K,2M", "--seconds", "2", "--existing", "--sync"]) == 0
+    assert main(["bench", str(tmp_path), "--sizes", "1K,2M", "--existing", "--sync"]) == 0
     told = capsys.readouterr().out
     assert "1 KiB, warm, over an existing destination, with fsync" in told
     assert "against shutil.copyfile" in told
@@ -139,11 +149,18 @@ def test_bench_prints_a_table_of_every_size(tmp_path: Path, capsys: pytest.Captu
         assert f"\n{engine}" in told
 
 
+@pytest.mark.usefixtures("few_rounds")
 @pytest.mark.parametrize("suffix", (".png", ".svg"))
 def test_bench_draws_a_picture(suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     picture = tmp_path / f"picture{suffix}"
-    assert main(["bench", str(tmp_path), "--sizes", "4K,1M", "--seconds", "1", "--plot", str(picture)]) == 0
+    assert main(["bench", str(tmp_path), "--sizes", "4K,1M", "--plot", str(picture)]) == 0
     assert is_a_picture(picture)
+
+
+def test_what_no_time_was_left_for_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", str(tmp_path), "--sizes", "4K,1M", "--seconds", "0"]) == 0
+    told = capsys.readouterr().out
+    assert told.count("not measured: the 0 s were over (--seconds, --sizes)") == 2
 
 
 def test_bench_refuses_a_picture_that_it_cannot_draw_before_it_starts(tmp_path: Path) -> None:
