@@ -239,9 +239,12 @@ static int finish(struct fc_job *j)
     if (emptied || (!by_writing && j->dst_size != length))
         rc = set_size(j, length);
     j->report->bytes = length;
-    if (j->ring != NULL && j->ring->hashed == length)
-        j->report->digest_of = FC_DIGEST_WRITTEN;
-    return rc;
+    if (rc != 0 || j->ring == NULL)
+        return rc;
+    if (j->ring->hashed != length) /* cut short behind what was hashed already */
+        return fc_digest_begin(j, FC_DIGEST_NONE);
+    j->report->digest_of = FC_DIGEST_WRITTEN;
+    return 0;
 }
 
 static int run(struct fc_job *j)

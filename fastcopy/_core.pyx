@@ -222,6 +222,9 @@ cdef int _conduct(void *arg, const fc_progress *p) noexcept with gil:
 cdef int _begin(void *arg, fc_digest which) noexcept with gil:
     cdef _Listener listener = <_Listener>arg
     try:
+        if which == FC_DIGEST_NONE:
+            listener.hashers.clear()
+            return 0
         hasher = listener.hashers[_DIGESTS[which]] = listener.new()
         listener.update = hasher.update
     except BaseException as error:
