@@ -126,6 +126,8 @@ static int read_medium(struct proof *v)
     if (block != 0 && fc_sys_set_direct(v->dst, true) == 0) {
         uint64_t before = v->before;
         rc = read_end(v, FC_DIGEST_REREAD, block);
+        if (rc == -EOWNERDEAD)
+            return rc; /* the parent shares the descriptor's flags, and still reads */
         fc_sys_set_direct(v->dst, false);
         if (rc != -EINVAL)
             return rc;
@@ -206,7 +208,8 @@ int fc_verify(const struct fc_plan *p, int src_fd, int dst_fd, const struct fc_h
         return rc;
     r->verify_ns = fc_now_ns() - began;
     r->verified = rc == 0 && p->verify != FC_VERIFY_NONE;
-    if (rc == -EBADMSG && p->in_place)
+    /* Not EBADMSG alone: that is also what XFS and ext4 answer where their own checksums do not fit. */
+    if (r->error.code == FC_VERIFY_E_MISMATCH && p->in_place)
         r->error.why = "the copy differs from its source; it was written in place, so what was there before "
                        "is already overwritten";
     return rc;
