@@ -56,6 +56,16 @@ void fc_error_set(struct fc_error *e, int err, enum fc_op op, enum fc_at at, int
         .err = -err, .code = code_of(op, -err), .op = (int)op, .engine = engine, .offset = offset, .at = at};
 }
 
+int fc_forked(struct fc_report *r)
+{
+    r->error = (struct fc_error){
+        .err = EOWNERDEAD,
+        .op = -1,
+        .engine = FC_ENGINE_NONE,
+        .why = "this process was forked while the copy ran; the copy belongs to its parent"};
+    return -EOWNERDEAD;
+}
+
 int fc_fail_with(struct fc_job *j, const struct fc_error *e)
 {
     pthread_mutex_lock(&j->lock);

@@ -37,20 +37,16 @@ int fc_conduct(struct fc_job *j, uint64_t done)
 
 int fc_called(struct fc_job *j, pid_t pid, int rc, uint64_t done)
 {
-    struct fc_error e = {.op = -1, .engine = fc_engine_at_work(j), .offset = done};
     if (getpid() != pid) {
-        /* We are the child: the lock may be held for ever by a worker that is not here. */
+        /* The lock may be held for ever by a worker that is not here. */
         j->forked = true;
-        e.err = EOWNERDEAD;
-        e.why = "this process was forked while the copy ran; the copy belongs to its parent";
-        j->report->error = e;
-        return j->rc = -EOWNERDEAD;
+        return j->rc = fc_forked(j->report);
     }
     if (rc == 0)
         return 0;
-    atomic_store(&j->cancelled, true);
-    e.err = ECANCELED;
+    struct fc_error e = {.err = ECANCELED, .op = -1, .engine = fc_engine_at_work(j), .offset = done};
     e.code = j->phase == FC_PHASE_VERIFY ? FC_VERIFY_E_CANCELLED : FC_COPY_E_CANCELLED;
+    atomic_store(&j->cancelled, true);
     return fc_fail_with(j, &e);
 }
 
