@@ -4,8 +4,7 @@
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear, PyErr_SetNone
-from cpython.buffer cimport PyBUF_READ
-from cpython.memoryview cimport PyMemoryView_FromMemory
+from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.object cimport PyObject
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset, strlen
@@ -233,6 +232,36 @@ cdef int _begin(void *arg, fc_digest which) noexcept with gil:
     return 0
 
 
+@cython.final
+@cython.freelist(8)
+cdef class _Lent:
+    """Memory that is a hasher's for one call. A slice of a memoryview outlives its release(); it is counted here."""
+
+    cdef const unsigned char *p
+    cdef size_t n
+    cdef Py_ssize_t held
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        PyBuffer_FillInfo(view, self, <void *>self.p, <Py_ssize_t>self.n, 1, flags)
+        self.held += 1
+
+    def __releasebuffer__(self, Py_buffer *view):
+        self.held -= 1
+
+
+cdef int _lend(object update, const unsigned char *p, size_t n) except -1:
+    cdef _Lent lent = _Lent.__new__(_Lent)
+    lent.p, lent.n = p, n
+    view = memoryview(lent)
+    try:
+        update(view)
+    finally:
+        view.release()  # BufferError: it keeps what it was given, which will not stay what it is
+    if lent.held != 0:
+        raise BufferError("the hasher keeps a part of what it was given to update(); it must copy what it keeps")
+    return 0
+
+
 cdef int _feed(void *arg, fc_feed *f) noexcept with gil:
     cdef _Listener listener = <_Listener>arg
     cdef const unsigned char *p
@@ -241,13 +270,9 @@ cdef int _feed(void *arg, fc_feed *f) noexcept with gil:
     try:
         # The GIL is kept from one stretch to the next: giving it away between them would cost a wait for each.
         while fc_feed_take(f, &p, &n):
-            view = PyMemoryView_FromMemory(<char *>p, n, PyBUF_READ)
-            try:
-                listener.update(view)
-                if fc_feed_due(f, &progress):
-                    _hear(listener, &progress)
-            finally:
-                view.release()  # BufferError: a hasher that keeps what it was given, which will not stay what it is
+            _lend(listener.update, p, n)
+            if fc_feed_due(f, &progress):
+                _hear(listener, &progress)
     except BaseException as error:
         listener.error = error
         return 1
