@@ -66,6 +66,8 @@ static int compare_span(struct fc_worker *w, struct fc_span *s)
     unsigned char *a = w->buf, *b = w->buf + j->plan->chunk;
     while (s->at < s->end) {
         uint64_t at = s->at, left = s->end - at;
+        if (at >= atomic_load_explicit(&j->eof, memory_order_relaxed))
+            return FC_EOF; /* another worker has found one before this */
         size_t n = (size_t)(left < j->plan->chunk ? left : j->plan->chunk);
         ssize_t got = read_full(j->src, a, n, at);
         if (got < 0)
@@ -129,7 +131,7 @@ static int run(struct fc_job *j, const struct fc_reading *q, uint64_t *end)
             return fc_fail(j, rc, FC_OP_memory, FC_AT_BOTH, 0);
     } else {
         rc = fc_ring_open(j, p->workers);
-        j->leaf_count = rc == 0 ? (unsigned)j->ring->count : 0;
+        j->leaf_count = rc == 0 ? (unsigned)(j->ring->count < UINT32_MAX ? j->ring->count : UINT32_MAX) : 0;
         if (rc == 0)
             rc = fc_digest_begin(j, q->digest);
     }
