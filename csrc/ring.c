@@ -38,19 +38,26 @@ static unsigned flags_of_ladder(const struct fc_job *j)
     return flags;
 }
 
+/* Two for each worker are to fit into the ring, whatever chunk was asked for: a piece may be less than one. */
+static uint64_t size_of_piece(const struct fc_plan *p, unsigned workers, unsigned flags, bool behind)
+{
+    uint64_t piece = p->chunk, block = most(p->align, 1), align = (64 * FC_KIB + block - 1) / block * block;
+    if (behind)
+        piece = most(piece, PIECE_BEHIND);
+    if (flags & FC_ENGINE_MAPS)
+        piece = most(piece, PIECE_MAPPED);
+    piece = least(piece, RING_MOST / (2 * (uint64_t)workers));
+    return most((piece + align - 1) / align, 1) * align;
+}
+
 int fc_ring_open(struct fc_job *j, unsigned workers)
 {
     const struct fc_plan *p = j->plan;
     unsigned flags = flags_of_ladder(j);
     bool behind = p->drop_cache || p->sync != FC_SYNC_NONE;
-    uint64_t piece = p->chunk, align = most(p->align, 64 * FC_KIB);
-    if (behind)
-        piece = most(piece, PIECE_BEHIND);
-    if (flags & FC_ENGINE_MAPS)
-        piece = most(piece, PIECE_MAPPED);
-    piece = (piece + align - 1) / align * align;
+    uint64_t piece = size_of_piece(p, workers, flags, behind);
     uint64_t count = (p->size + piece - 1) / piece;
-    uint64_t places = least(most(RING_MOST / piece, 2 * workers), most(count, 1));
+    uint64_t places = least(most(RING_MOST / piece, 2 * (uint64_t)workers), most(count, 1));
     /* Alone, the conductor hashes each piece before it goes for the next. */
     uint64_t used = workers == 1 ? 1 : behind ? places : most(RING_HOT / piece, 2 * workers);
 
