@@ -139,7 +139,7 @@ class Options:
         if self.hash is not None or self.verify in ("auto", "hash", "media"):
             from .digests import resolve  # here alone: without a digest nothing of hashing is loaded
 
-            object.__setattr__(self, "digest", resolve(self.hash or "blake3"))
+            object.__setattr__(self, "digest", resolve("blake3" if self.hash is None else self.hash))
         _refuse_conflicts(self)
 
     def hashers(self, size: int) -> Callable[[], Hasher] | None:
