@@ -288,7 +288,7 @@ def test_an_exception_of_is_set_comes_out_unchanged(directory: Path) -> None:
         def is_set(self) -> bool:
             nonlocal asked
             asked += 1
-            if asked == 3:
+            if asked == 3:  # the first two are before the copy begins
                 raise error
             return False
 
