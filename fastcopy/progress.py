@@ -75,6 +75,7 @@ class Conductor:
         self._bar = bar
         self._clock = clock
         self._files = 0
+        self._total = 0  # of this phase, as last told
         self._phase = phase
         self._phase_began = self._shown = clock()
 
@@ -93,6 +94,7 @@ class Conductor:
         """From the core, as often as it likes."""
         began = phase != self._phase
         self._phase = phase
+        self._total = total
         self._raise_if_cancelled()
         if self._show is None:
             return
@@ -105,6 +107,8 @@ class Conductor:
     def finish(self, total: int, files: int = 1) -> None:
         """Once, after all went well: the copy has its name already."""
         self._files = files
+        if self._phase == "verify":  # which may have read both files, one after the other
+            total = max(total, self._total)
         self._call(total, total, self._clock())
         self.close()
 
