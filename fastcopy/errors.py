@@ -129,7 +129,7 @@ def from_core(
         if code == "VERIFY_E_MISMATCH":
             found = f"{both[0]} became {both[1]}" if both else f"from offset {offset} on"
             why = f"{why or os.strerror(err)} ({found})"
-        error = _kind(code)(err, _message(err, code, why), *names)
+        error = _kind(code)(err, _message(err, code, at, why), *names)
         error.code = code
         if isinstance(error, VerifyError):
             error.digests = both
@@ -157,8 +157,11 @@ def _kind(code: str) -> type[CopyError]:
     return VerifyError if code.startswith("VERIFY_E_") else CopyError
 
 
-def _message(err: int, code: str, why: str | None) -> str:
-    return f"{_MEANINGS.get(code, code)}: {why or os.strerror(err)}"
+def _message(err: int, code: str, at: str, why: str | None) -> str:
+    meaning = _MEANINGS.get(code, code)
+    if code == "COPY_E_READ" and at == "destination":
+        meaning = "reading the copy again failed"
+    return f"{meaning}: {why or os.strerror(err)}"
 
 
 def _note(
