@@ -96,7 +96,7 @@ static int fuse_kind(dev_t dev)
     return kind;
 }
 
-static int kind_of(uint64_t magic)
+int fc_fs_of_magic(uint64_t magic)
 {
     for (int i = 1; i < FC_FS_COUNT; i++)
         if (magics[i] == (magic & UINT64_C(0xFFFFFFFF)))
@@ -116,7 +116,7 @@ static int look_at_space(int fd, struct fc_end_facts *e)
     bool reserve = sf.f_bfree != sf.f_bavail && geteuid() == 0;
     if (sf.f_blocks != 0)
         e->free_bytes = (uint64_t)sf.f_bsize * (reserve ? sf.f_bfree : sf.f_bavail);
-    return kind_of((uint64_t)sf.f_type);
+    return fc_fs_of_magic((uint64_t)sf.f_type);
 }
 
 /* XFS is asked by a call of its own first: its statfs pushes on the freeing of deleted files, which takes

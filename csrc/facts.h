@@ -17,4 +17,7 @@ unsigned fc_cpus(void);
 void fc_facts_of(int src_fd, const struct stat *src, int dst_fd, const struct stat *dst, bool dst_exists,
                  const struct fc_options *o, const struct fc_tuning *t, struct fc_facts *f);
 
+/* The filesystem (enum fc_fs) of a number that statfs gave. */
+int fc_fs_of_magic(uint64_t magic);
+
 #endif
