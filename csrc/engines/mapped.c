@@ -11,6 +11,9 @@
 #include <unistd.h>
 
 #define GRAIN (64 * FC_KIB) /* windows are multiples of it, and it of every page size */
+/* Pages stay in the cache as long as they are mapped: what is to be dropped is mapped in short slices, for a
+ * stretch is dropped while the next one is copied, see behind.c. */
+#define SLICE_TO_DROP (8 * FC_MIB)
 
 static const char *refuses(const struct fc_facts *f)
 {
@@ -138,6 +141,8 @@ static int copy(struct fc_worker *w, struct fc_span *s)
 {
     struct fc_job *j = w->job;
     uint64_t slice = j->plan->window / j->workers / GRAIN * GRAIN;
+    if (j->plan->drop_cache && slice > SLICE_TO_DROP)
+        slice = SLICE_TO_DROP;
     if (slice == 0)
         slice = GRAIN;
     while (s->at < s->end) {
