@@ -71,6 +71,7 @@ class Mounts:
         self._mounted: list[Path] = []
         self._ready: dict[str, Path] = {}
         self._broken: dict[str, str] = {}
+        self._media: dict[str, int] = {}
         self._pid = os.getpid()
 
     def use(self, name: str) -> Path:
@@ -95,6 +96,16 @@ class Mounts:
                 unavailable(str(e))
         return self._ready[key]
 
+    def with_medium(self, name: str, size: int = SIZE) -> tuple[Path, int]:
+        """Another filesystem of that kind, and a descriptor of the image that is its medium."""
+        key = f"{name}-medium"
+        if key not in self._ready:
+            try:
+                self._ready[key] = self._mount(FILESYSTEMS[name], key, size, keep_medium=True)
+            except _NotHereError as e:
+                unavailable(str(e))
+        return self._ready[key], self._media[key]
+
     def bind(self, what: Path, where: Path) -> None:
         """A bind mount, undone with the others."""
         try:
@@ -116,6 +127,8 @@ class Mounts:
             shutil.rmtree(self._root, ignore_errors=True)
             self._root = None
         self._ready.clear()
+        while self._media:
+            os.close(self._media.popitem()[1])
 
     def _namespace(self) -> Path:
         if self._root is not None:
@@ -129,7 +142,7 @@ class Mounts:
         self._root = Path(tempfile.mkdtemp(prefix="fastcopy-tests-"))
         return self._root
 
-    def _mount(self, fs: Filesystem, key: str = "", size: int = SIZE) -> Path:
+    def _mount(self, fs: Filesystem, key: str = "", size: int = SIZE, keep_medium: bool = False) -> Path:
         for tool in (*fs.mkfs[:1], "mount", "umount"):
             if shutil.which(tool) is None:
                 raise _NotHereError(f"{fs.name} needs {tool}")
@@ -146,6 +159,8 @@ class Mounts:
                 f.truncate(size)
             _run(*fs.mkfs, str(image))
             _run("mount", "-o", "loop", str(image), str(where))
+            if keep_medium:
+                self._media[key] = os.open(image, os.O_RDWR)
         finally:
             image.unlink(missing_ok=True)
         self._mounted.append(where)

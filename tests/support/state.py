@@ -1,5 +1,7 @@
 """Looks at what a copy leaves behind: in the filesystem, and in this process."""
 
+import ctypes
+import mmap
 import os
 import stat
 import sys
@@ -99,6 +101,22 @@ def read_anyway(path: Path) -> bytes:
 def stored_bytes(path: Path) -> int:
     """What the file owns on its medium."""
     return path.stat().st_blocks * 512
+
+
+def resident(path: Path) -> int:
+    """Bytes of the file in the page cache, by mincore."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *(ctypes.c_int,) * 3, ctypes.c_long)
+    libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+    libc.mincore.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p)
+    with path.open("rb") as f:
+        size = os.fstat(f.fileno()).st_size
+        at = libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, f.fileno(), 0)
+        pages = ctypes.create_string_buffer((size + mmap.PAGESIZE - 1) // mmap.PAGESIZE)
+        assert libc.mincore(at, size, pages) == 0
+        libc.munmap(at, size)
+    return sum(byte & 1 for byte in pages.raw) * mmap.PAGESIZE
 
 
 def notes(error: BaseException) -> str:

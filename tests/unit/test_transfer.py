@@ -1,8 +1,6 @@
 """The transfer door: what it reports, what it guards against, and what is left when it fails."""
 
-import ctypes
 import errno
-import mmap
 import os
 import shutil
 import socket
@@ -18,7 +16,7 @@ import fastcopy
 from support.mounts import FILESYSTEMS, Mounts
 from support.people import nobody_in
 from support.shapes import KIB, MANY_REGIONS, MIB, noise
-from support.state import notes, nothing_leaked, unpublished
+from support.state import notes, nothing_leaked, resident, unpublished
 
 pytestmark = pytest.mark.release
 
@@ -442,22 +440,6 @@ def test_pages_of_other_files_stay_when_those_of_the_copy_are_dropped(
     assert resident(src) == 8 * MIB
     fastcopy.transfer(src, dst, cache="drop", sync="data")
     assert resident(src) == 8 * MIB
-
-
-def resident(path: Path) -> int:
-    """Bytes of the file in the page cache, by mincore."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.mmap.restype = ctypes.c_void_p
-    libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *(ctypes.c_int,) * 3, ctypes.c_long)
-    libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
-    libc.mincore.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p)
-    with path.open("rb") as f:
-        size = os.fstat(f.fileno()).st_size
-        at = libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, f.fileno(), 0)
-        pages = ctypes.create_string_buffer((size + mmap.PAGESIZE - 1) // mmap.PAGESIZE)
-        assert libc.mincore(at, size, pages) == 0
-        libc.munmap(at, size)
-    return sum(byte & 1 for byte in pages.raw) * mmap.PAGESIZE
 
 
 # ---- bad input -------------------------------------------------------------------------------------------
