@@ -40,6 +40,9 @@ def shutil_door(entry: "os.DirEntry[str]") -> None:
     fastcopy.copytree("a", "b", ignore=lambda directory, names: {"x"}, copy_function=lambda a, b: None)
     fastcopy.move("a", "b")
     fastcopy.move(src, dst, copy_function=fastcopy.copy, cache="drop")
+    assert_type(fastcopy.copyfile("a", "b", verify="compare", hash="sha256"), str)
+    fastcopy.copytree(src, dst, verify="media", hash=Own)
+    fastcopy.move(src, dst, verify="auto", hash=None)
     assert_type(fastcopy.patched(), AbstractContextManager[None])
     with fastcopy.patched():
         pass
@@ -63,6 +66,8 @@ def transfer_door() -> None:
         flush_every=16,
         atomic=True,
         sync="full",
+        verify="media",
+        hash="xxh3_128",
         cache="drop",
         preserve={"mode", "times", "owner", "xattr", "links"},
         on_change="warn",
@@ -83,11 +88,22 @@ def transfer_door() -> None:
     assert_type(report.fallbacks, int)
     assert_type(report.workers + report.regions + report.windows + report.flushes, int)
     assert_type(report.buffer_bytes + report.mapped_bytes, int)
+    assert_type(report.hash, str | None)
+    assert_type(report.digest, str | None)
+    assert_type(report.digest_of, str | None)
+    assert_type(report.verify + report.verify_detail, str)
+    assert_type(report.verified, bool)
+    assert_type(report.verify_elapsed, float)
     assert_type(report.warnings, tuple[str, ...])
     assert_type(report.plan, fastcopy.Plan)
     for attempt in report.attempts:
         assert_type(attempt.engine, str)
         assert_type(attempt.errno + attempt.offset, int)
+
+    fastcopy.transfer(src, dst, verify="none", hash=None)
+    fastcopy.transfer(src, dst, verify="hash", hash=hashlib.sha256)
+    fastcopy.transfer(src, dst, verify="auto", hash=lambda: blake3.blake3(max_threads=2))
+    fastcopy.transfer(src, dst, verify="compare", hash=Own)
 
     plan = fastcopy.plan("a", b"b", progress=show)
     assert_type(plan, fastcopy.Plan)
@@ -136,6 +152,8 @@ def errors() -> None:
         fastcopy.transfer(src, dst)
     except fastcopy.VerifyError as error:
         assert_type(error.code, str | None)
+        assert_type(error.offset, int | None)
+        assert_type(error.digests, tuple[str, str] | None)
     except fastcopy.CopyError as error:
         assert_type(error.code, str | None)
         assert_type(error.errno, int | None)
@@ -146,6 +164,10 @@ def errors() -> None:
 def what_is_wrong() -> None:
     fastcopy.transfer(src, dst, engin="buffered")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     fastcopy.transfer(src, dst, sync="fully")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    fastcopy.transfer(src, dst, verify="maybe")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    fastcopy.transfer(src, dst, verify=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    fastcopy.transfer(src, dst, hash=str)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    fastcopy.transfer(src, dst, hash=hashlib.sha256())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     fastcopy.copyfile(src, dst, atomic=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     fastcopy.hash_file(src, str)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     fastcopy.copy(b"a", "b")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
