@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ import pytest
 import fastcopy
 from fastcopy import _core
 from support.faults import BULK, ERRNOS, Rule, fails, faults, needs_faults, short, slow
-from support.matrix import MODES, SETTINGS, Bench
+from support.matrix import MODES, PROOFS, SETTINGS, SIZE, Bench, Outcome
 from support.mounts import Mounts
+from support.proofs import Meanwhile
 from support.settings import FULL, dice, unavailable
 from support.state import notes, unpublished
 
@@ -77,6 +79,57 @@ def test_right_copy_or_clear_error_whatever_call_fails(
             if rule.nth == 1 and calls > 0:
                 # The case is one only if the rule struck.
                 assert outcome.struck[0] > 0, f"{rule} did not strike in {setup}"
+
+
+def copy_with_late(rule: Rule, setup: Bench) -> Outcome:
+    """A copy in which the rule holds from the moment when all bytes are at the destination, and counts from there."""
+    passes = setup.engine in ("buffered", "direct", "mapped")
+    arm = Meanwhile(
+        lambda: _core.faults_set([rule.row()]),
+        at="fed" if passes or setup.setting == "compare" else "made",
+        fed=SIZE,
+    )
+    outcome = setup.copy(replace(rule, nth=1 << 31, for_ever=False), hash=arm)
+    assert arm.acted
+    return outcome
+
+
+@pytest.mark.parametrize("proof", PROOFS)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("engine", ("auto", *fastcopy.engines()))
+def test_what_cannot_be_proved_is_not_published_whatever_call_fails(
+    engine: str, mode: str, proof: str, bench: BenchMaker
+) -> None:
+    setup = bench(engine, mode, proof)
+    chance = dice(f"{engine} {mode} {proof}")
+    calls = copy_with_late(slow("pread", 0), setup).calls
+    assert calls["pread"] >= 2 or proof == "digest"
+    for operation in _core.OPERATIONS:
+        if not calls[operation]:
+            continue
+        rules = rules_for(operation)
+        for rule in rules if FULL else chance.sample(rules, 3):
+            outcome = copy_with_late(replace(rule, nth=chance.randint(1, calls[operation])), setup)
+            if operation == "pread" and rule.kind == "errno" and engine != "auto":
+                assert outcome.struck[0] > 0
+                # Past the page cache EINVAL means that it cannot be done so.
+                again = (errno.EINTR, errno.EINVAL) if proof == "media" else (errno.EINTR,)
+                assert outcome.error is not None or (rule.value in again and not rule.for_ever)
+
+
+@pytest.mark.parametrize("proof", ("compare", "hash", "media"))
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("engine", ("buffered", "clone", "copy_range", "mapped"))
+def test_a_proof_that_reads_too_little_proves_nothing(engine: str, mode: str, proof: str, bench: BenchMaker) -> None:
+    # A read that brings nothing before the end: whatever it means, not all of it was seen.
+    setup = bench(engine, mode, proof)
+    calls = copy_with_late(slow("pread", 0), setup).calls["pread"]
+    first = 2 if mode == "copyfile" and engine in ("buffered", "mapped") else 1  # one looks whether the source grew
+    for nth in {first, calls // 2 + 1, calls}:
+        outcome = copy_with_late(short("pread", 0, nth), setup)
+        assert outcome.struck == [1]
+        assert isinstance(outcome.error, fastcopy.CopyError)
+        assert outcome.error.code in ("VERIFY_E_MISMATCH", "COPY_E_SOURCE_CHANGED")
 
 
 def test_every_operation_is_walked_by_some_copy(bench: BenchMaker) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import xxhash
+
 import fastcopy
 from fastcopy import _core
 from support import faults as script
@@ -26,6 +28,14 @@ SETTINGS: dict[str, dict[str, object]] = {
         "preserve": {"mode", "times", "owner", "xattr"},
         "flush_every": 2,
     },
+}
+# The same, proved: settings that are walked for the calls that come after copying.
+PROOFS: dict[str, dict[str, object]] = {
+    "compare": {"verify": "compare"},
+    "hash": {"verify": "hash", "hash": "xxh3_128"},
+    "media": {"verify": "media", "hash": "xxh3_128"},
+    "digest": {"hash": "xxh3_128"},
+    "thorough and hash": SETTINGS["thorough"] | {"verify": "hash", "hash": "xxh3_128"},
 }
 REGIONS: dict[str, object] = {
     "workers": 3,
@@ -67,7 +77,7 @@ class Bench:
     directory: Path
     engine: str
     mode: str  # of MODES
-    setting: str = "plain"  # of SETTINGS
+    setting: str = "plain"  # of SETTINGS, or of PROOFS
 
     @property
     def src(self) -> Path:
@@ -105,7 +115,7 @@ class Bench:
     def copy(self, *rules: Rule, **more: object) -> Outcome:
         """Copy while the rules hold, and check everything that must hold whether it fails or not."""
         self.prepare()
-        options = REGIONS | SETTINGS[self.setting] | more
+        options = REGIONS | (SETTINGS | PROOFS)[self.setting] | more
         if self.engine != "auto":
             options["engine"] = self.engine
         outcome = Outcome()
@@ -145,6 +155,12 @@ class Bench:
         if outcome.report is not None:
             assert outcome.report.bytes == SIZE
             assert self.engine in ("auto", outcome.report.engine), "a named engine became another"
+            asked = (SETTINGS | PROOFS)[self.setting]
+            assert outcome.report.verified == ("verify" in asked), "what was not proved was published"
+            if outcome.report.hash == "xxh3_128":
+                assert outcome.report.digest == xxhash.xxh3_128(got).hexdigest()
+            else:
+                assert (outcome.report.digest is None) == ("hash" not in asked and outcome.report.hash is None)
 
     def check_clear_error(self, error: OSError) -> None:
         assert error.errno, f"an error without errno: {error!r}"
