@@ -103,6 +103,7 @@ class Conductor:
             self._phase_began = now
         if now - self._shown >= _INTERVAL:
             self._call(done, max(done, total), now)
+            self._raise_if_cancelled()
 
     def finish(self, total: int, files: int = 1) -> None:
         """Once, after all went well: the copy has its name already."""

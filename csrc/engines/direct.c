@@ -80,13 +80,14 @@ static int put(struct fc_worker *w, const unsigned char *buf, uint64_t at, size_
 }
 
 /* A read brought less than a block: the source ends inside it, or before; or an end that is not direct gave
- * a short answer, which says nothing about the end. */
-static int less_than_a_block(struct fc_worker *w, struct fc_span *s, uint64_t at, size_t got)
+ * a short answer, which says nothing about the end; or the source was cut and has grown again since. The last is
+ * told from the one before by asking once more: 0 is to do that. */
+static int less_than_a_block(struct fc_worker *w, struct fc_span *s, uint64_t at, size_t got, bool again)
 {
     uint64_t ends;
     int rc = fc_source_end(w, at + got, &ends);
     if (rc == 0)
-        return fc_pass(w, ENODATA, FC_OP_pread);
+        return again ? fc_pass(w, ENODATA, FC_OP_pread) : 0;
     if (rc != FC_EOF)
         return rc;
     if (got > 0)
@@ -100,6 +101,7 @@ static int copy(struct fc_worker *w, struct fc_span *s)
     struct fc_job *j = w->job;
     const uint64_t block = j->plan->align;
     const uint64_t tail = j->plan->size / block * block;
+    uint64_t short_at = UINT64_MAX;
     while (s->at < s->end) {
         uint64_t at = s->at / block * block; /* a span may begin inside a block that is data in part */
         if (at >= tail) {
@@ -116,8 +118,13 @@ static int copy(struct fc_worker *w, struct fc_span *s)
         if (got < 0)
             return fc_fail(j, (int)got, FC_OP_pread, FC_AT_SOURCE, at);
         size_t whole = (size_t)got / block * block;
-        if (whole == 0)
-            return less_than_a_block(w, s, at, (size_t)got);
+        if (whole == 0) {
+            int rc = less_than_a_block(w, s, at, (size_t)got, short_at == at);
+            if (rc != 0)
+                return rc;
+            short_at = at;
+            continue;
+        }
         int pass, rc = put(w, buf, at, whole, &pass);
         if (rc == 0 && pass != 0)
             return fc_pass(w, pass, FC_OP_pwrite);
