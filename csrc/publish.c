@@ -43,17 +43,16 @@ static int create_named(struct fc_unpublished *u, unsigned mode, struct fc_error
 }
 
 /* A file without a name gets one through /proc: without it, only a privileged process could link it. */
-static bool can_link_descriptors(void)
+bool fc_can_link_descriptors(void)
 {
     struct stat st;
     return fc_sys_fstatat(AT_FDCWD, "/proc/self/fd", &st, 0) == 0;
 }
 
-int fc_unpublished_create(struct fc_unpublished *u, int dir, unsigned mode, bool must_have_name,
-                          struct fc_error *e)
+int fc_unpublished_create(struct fc_unpublished *u, int dir, unsigned mode, unsigned how, struct fc_error *e)
 {
-    *u = (struct fc_unpublished){.dir = dir, .fd = -1};
-    if (!must_have_name && can_link_descriptors()) {
+    *u = (struct fc_unpublished){.dir = dir, .fd = -1, .local = (how & FC_UNPUBLISHED_LOCAL) != 0};
+    if (!(how & FC_UNPUBLISHED_NAMED) && ((how & FC_UNPUBLISHED_LINKABLE) || fc_can_link_descriptors())) {
         u->fd = fc_sys_open(dir, ".", O_RDWR | O_TMPFILE, mode);
         if (u->fd >= 0)
             return 0;
@@ -81,7 +80,7 @@ int fc_unpublished_publish(struct fc_unpublished *u, const char *name, struct fc
         u->fd = -1;
         return rc != 0 ? fail(e, rc, FC_OP_close) : rename_to(u, name, e);
     }
-    rc = fc_sys_flush(u->fd);
+    rc = u->local ? 0 : fc_sys_flush(u->fd);
     if (rc != 0)
         return fail(e, rc, FC_OP_close);
     rc = fc_sys_link_fd(u->fd, u->dir, name);

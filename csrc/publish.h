@@ -10,13 +10,21 @@
 struct fc_unpublished {
     int dir;                                    /* the caller's */
     int fd;                                     /* open for reading and writing, or -1 */
+    bool local;                                 /* FC_UNPUBLISHED_LOCAL */
     char name[sizeof FC_TEMPORARY_PREFIX + 16]; /* empty: it has none (O_TMPFILE) */
 };
 
-/* In the directory `dir`, with the given mode (umask and default ACLs apply). must_have_name: one that can
- * be left behind for diagnosis. */
-int fc_unpublished_create(struct fc_unpublished *u, int dir, unsigned mode, bool must_have_name,
-                          struct fc_error *e);
+enum fc_unpublished_how {
+    FC_UNPUBLISHED_NAMED = 1,    /* with a name, so that it can be left behind for diagnosis */
+    FC_UNPUBLISHED_LINKABLE = 2, /* fc_can_link_descriptors() was asked */
+    FC_UNPUBLISHED_LOCAL = 4,    /* a filesystem whose close() has nothing to report */
+};
+
+/* Has a file without a name a way to get one? */
+bool fc_can_link_descriptors(void);
+
+/* In the directory `dir`, with the given mode (umask and default ACLs apply). */
+int fc_unpublished_create(struct fc_unpublished *u, int dir, unsigned mode, unsigned how, struct fc_error *e);
 
 /* Make it appear as `name` at once, in place of what was there, and close it. On failure it is still
  * unpublished, though perhaps closed. */

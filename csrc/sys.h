@@ -48,10 +48,12 @@ int fc_sys_fadvise(int fd, uint64_t off, uint64_t n, int advice);
 int fc_sys_residency(int fd, uint64_t off, uint64_t n, uint64_t *resident, uint64_t *dirty);
 int fc_sys_fsync(int fd);
 int fc_sys_fdatasync(int fd);
+int fc_sys_syncfs(int fd);
 int fc_sys_set_direct(int fd, bool on);
 int fc_sys_xfs_has_reflink(int fd); /* 1, 0 or -errno */
 
 int fc_sys_fchmod(int fd, unsigned mode);
+int fc_sys_chmod_path(int path_fd, unsigned mode); /* of an O_PATH descriptor: through /proc */
 int fc_sys_fchown(int fd, uint32_t uid, uint32_t gid);
 int fc_sys_futimens(int fd, const struct timespec ts[2]);
 ssize_t fc_sys_flistxattr(int fd, char *buf, size_t n);
@@ -66,6 +68,16 @@ int fc_sys_flush(int fd);
 int fc_sys_link_fd(int fd, int dir, const char *name); /* give an O_TMPFILE its name */
 int fc_sys_renameat(int dir, const char *from, const char *to);
 int fc_sys_unlinkat(int dir, const char *name);
+
+/* Directories, and what is neither one nor a regular file. No name is ever followed. */
+ssize_t fc_sys_getdents(int dir, void *buf, size_t n);
+int fc_sys_mkdirat(int dir, const char *name, unsigned mode);
+ssize_t fc_sys_readlinkat(int dir, const char *name, char *buf, size_t n);
+int fc_sys_symlinkat(const char *target, int dir, const char *name);
+int fc_sys_mknodat(int dir, const char *name, unsigned mode, uint64_t device);
+int fc_sys_linkat(int from_dir, const char *from, int dir, const char *name);
+int fc_sys_fchownat(int dir, const char *name, uint32_t uid, uint32_t gid);
+int fc_sys_utimensat(int dir, const char *name, const struct timespec ts[2]);
 
 int fc_sys_thread(pthread_t *t, void *(*body)(void *), void *arg);
 /* Page-aligned private memory; for direct I/O also kept from children, see sys.c. Freed as it was made. */

@@ -52,7 +52,8 @@ cdef tuple _FAULTS = ("errno", "short", "delay")
 # And of those that are bits, from the lowest.
 cdef tuple _PRESERVE = ("mode", "times", "owner", "xattr")
 cdef tuple _WARNINGS = ("mode", "times", "owner", "xattr", "ctime", "changed", "setid")
-cdef tuple _FS_FLAGS = ("local", "network", "streams", "clones", "memory", "pseudo", "cow", "compresses", "fragile")
+cdef tuple _FS_FLAGS = ("local", "network", "streams", "clones", "memory", "pseudo", "cow", "compresses", "fragile",
+                        "modeless")
 
 cdef tuple _words(tuple names, unsigned bits):
     return tuple(name for i, name in enumerate(names) if bits & (1 << i))
