@@ -119,6 +119,12 @@ static int look_at_space(int fd, struct fc_end_facts *e)
     return fc_fs_of_magic((uint64_t)sf.f_type);
 }
 
+unsigned fc_filesystem_flags_of(int fd)
+{
+    struct statfs sf;
+    return fc_sys_fstatfs(fd, &sf) == 0 ? fc_fs_flags(kind_of((uint64_t)sf.f_type)) : 0;
+}
+
 /* XFS is asked by a call of its own first: its statfs pushes on the freeing of deleted files, which takes
  * as long as a clone does (18 us), and counts space that a clone does not need. */
 static void look_at_filesystem(int fd, struct fc_end_facts *e)
@@ -289,7 +295,7 @@ static unsigned kernel_version(void)
     return major_number << 8 | minor_number;
 }
 
-static void look_at_machine(struct fc_machine_facts *m, bool closely)
+void fc_machine_look(struct fc_machine_facts *m, bool closely)
 {
     m->cpus = fc_cpus();
     m->kernel = kernel_version();
@@ -370,7 +376,7 @@ void fc_facts_of(int src_fd, const struct stat *src, int dst_fd, const struct st
         look_at_space(dst_fd, &f->dst);
     bool closely = named || f->src.id.size >= LOOK_CLOSELY;
     f->looked_at_machine = true;
-    look_at_machine(&f->machine, closely);
+    fc_machine_look(&f->machine, closely);
     if (closely)
         look_closely(src_fd, dst_fd, o, t, f);
 }
@@ -390,7 +396,7 @@ int fc_facts_of_directory(int dir, const char *path, struct fc_facts *f)
         look_at_alignment(fd, &f->src);
         f->dst = f->src;
         f->looked_at_machine = true;
-        look_at_machine(&f->machine, true);
+        fc_machine_look(&f->machine, true);
     }
     fc_sys_close(fd);
     return rc;

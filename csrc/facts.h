@@ -20,4 +20,10 @@ void fc_facts_of(int src_fd, const struct stat *src, int dst_fd, const struct st
 /* The filesystem (enum fc_fs) of a number that statfs gave. */
 int fc_fs_of_magic(uint64_t magic);
 
+/* What the table knows of the filesystem of fd (enum fc_fs_flags). */
+unsigned fc_filesystem_flags_of(int fd);
+
+/* CPUs and kernel version; closely, 150 us: memory and what the cgroups limit, too. */
+void fc_machine_look(struct fc_machine_facts *m, bool closely);
+
 #endif

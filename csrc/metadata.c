@@ -18,6 +18,7 @@ struct target {
     int src, dst;
     const struct stat *st;
     const struct fc_options *o;
+    unsigned known; /* enum fc_metadata_known */
     unsigned *warnings;
     struct fc_error *e;
 };
@@ -75,6 +76,8 @@ static int copy_attribute(struct target *t, const char *name)
  * mode would let in more people. */
 static int drop_access_list(struct target *t, unsigned what)
 {
+    if (t->known & (FC_KNOWN_NO_LIST | FC_AS_SHUTIL))
+        return 0;
     int rc = fc_sys_fremovexattr(t->dst, ACCESS_LIST);
     bool none = rc == -ENODATA || rc == -EOPNOTSUPP || rc == -ENOSYS;
     return judge(t, none ? 0 : rc, what, FC_OP_fremovexattr);
@@ -109,7 +112,9 @@ static int keep_attributes(struct target *t)
 static int keep_mode(struct target *t)
 {
     unsigned mode = t->st->st_mode & 07777;
-    if (mode & (S_ISUID | S_ISGID)) {
+    if (t->known & FC_KNOWN_MODE)
+        return 0;
+    if ((mode & (S_ISUID | S_ISGID)) && !(t->known & FC_AS_SHUTIL)) {
         /* A set-id bit means the source's owner: on a file of somebody else's it would be another right. */
         struct stat now;
         int rc = fc_sys_fstat(t->dst, &now);
@@ -136,6 +141,12 @@ static int keep_times(struct target *t)
 int fc_metadata_copy(int src_fd, const struct stat *src, int dst_fd, const struct fc_options *o,
                      unsigned *warnings, struct fc_error *e)
 {
+    return fc_metadata_copy_known(src_fd, src, dst_fd, o, 0, warnings, e);
+}
+
+int fc_metadata_copy_known(int src_fd, const struct stat *src, int dst_fd, const struct fc_options *o,
+                           unsigned known, unsigned *warnings, struct fc_error *e)
+{
     static const struct {
         unsigned what;
         int (*keep)(struct target *);
@@ -145,7 +156,7 @@ int fc_metadata_copy(int src_fd, const struct stat *src, int dst_fd, const struc
         {FC_PRESERVE_MODE, keep_mode},
         {FC_PRESERVE_TIMES, keep_times},
     };
-    struct target t = {src_fd, dst_fd, src, o, warnings, e};
+    struct target t = {src_fd, dst_fd, src, o, known, warnings, e};
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof steps / sizeof steps[0]; i++)
         if (o->preserve & steps[i].what)
