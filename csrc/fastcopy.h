@@ -64,6 +64,7 @@ enum fc_fs_flags {
     FC_FS_COW = 64,         /* a rewrite in place takes new blocks before it frees the old ones */
     FC_FS_COMPRESSES = 128, /* free space says little about what fits */
     FC_FS_FRAGILE = 256,    /* zero-copy calls were seen to lose data: plain read and write alone */
+    FC_FS_MODELESS = 512,   /* files have no permissions of their own */
 };
 
 /* The conditions of ours that carry a stable code: errors.def. */
@@ -195,6 +196,7 @@ struct fc_tuning {
     uint64_t window;
     unsigned flush_every;
     unsigned max_workers;     /* of auto, on a local filesystem */
+    unsigned tree_workers;    /* the same for a tree, whose files are not one file */
     unsigned network_workers; /* of auto, where streams help */
     unsigned direct_workers;  /* requests in flight */
     unsigned split_depth;
@@ -273,6 +275,8 @@ struct fc_progress {
     uint64_t bytes; /* that have reached the destination, holes counted in */
     uint64_t total;
     enum fc_phase { FC_PHASE_COPY, FC_PHASE_VERIFY, FC_PHASE_SYNC } phase;
+    uint64_t files, files_total; /* of a tree: finished, and found so far */
+    const char *path;            /* of a tree: what is being copied, below its root */
 };
 
 enum fc_digest { FC_DIGEST_NONE, FC_DIGEST_WRITTEN, FC_DIGEST_REREAD };
@@ -291,6 +295,15 @@ struct fc_hooks {
     int (*begin)(void *arg, enum fc_digest which);
     int (*feed)(void *arg, struct fc_feed *f);
     int (*agree)(void *arg);
+    struct fc_crew *crew; /* NULL: a job makes threads of its own */
+};
+
+/* Threads that are there already and may help a job that has regions left. The job is copied by the thread
+ * that runs it; between offer and withdraw others may call fc_job_help, and withdraw waits for them. */
+struct fc_job;
+struct fc_crew {
+    void (*offer)(struct fc_crew *c, struct fc_job *j);
+    void (*withdraw)(struct fc_crew *c, struct fc_job *j);
 };
 
 /* The next bytes for the digest that was begun; false: none for now. They stay what they are until the next
@@ -401,6 +414,88 @@ int fc_transfer_plan(const struct fc_request *q, const struct fc_options *o, con
 /* Carry a plan out. The source must be the one that the plan saw (-ESTALE). */
 int fc_transfer_run(const struct fc_request *q, const struct fc_options *o, const struct fc_plan *p,
                     const struct fc_hooks *h, struct fc_report *r);
+
+/* ---- trees ------------------------------------------------------------------------------------ */
+
+/* Names that are left out, or alone are copied. Patterns as in a .gitignore, see filter.c. */
+struct fc_filter;
+int fc_filter_make(const char *const *exclude, unsigned n_exclude, const char *const *include,
+                   unsigned n_include, struct fc_filter **out);
+void fc_filter_free(struct fc_filter *f);
+
+enum fc_existing { FC_EXISTING_OVERWRITE, FC_EXISTING_FAIL, FC_EXISTING_SKIP, FC_EXISTING_UPDATE };
+enum fc_special { FC_SPECIAL_SKIP, FC_SPECIAL_FAIL, FC_SPECIAL_RECREATE };
+enum fc_order { FC_ORDER_AS_FOUND, FC_ORDER_SMALLEST_FIRST, FC_ORDER_LARGEST_FIRST };
+
+struct fc_tree_options {
+    struct fc_options file; /* of each file; its `workers` are those of the tree */
+    enum fc_existing existing;
+    enum fc_special special;
+    enum fc_order order;
+    bool follow;         /* copy what symlinks lead to, instead of them */
+    bool links;          /* files that are one file stay one */
+    bool one_filesystem; /* a directory where another filesystem is mounted stays empty */
+    bool dry_run;        /* count, and write nothing */
+    bool stop_on_error;
+    bool as_shutil;                 /* as copystat does: see FC_AS_SHUTIL */
+    uint64_t min_size, max_size;    /* of regular files */
+    unsigned errors_kept;           /* that many are told with their path, the others only counted */
+    const struct fc_filter *filter; /* or NULL */
+};
+
+void fc_tree_options_init(struct fc_tree_options *o);
+
+/* Names are what was finished, or, in a dry run, what would be. */
+#define FC_TREE_COUNTS(X)                                                                                    \
+    X(files)       /* regular files copied */                                                                \
+    X(directories) /* made, or found there and gone through */                                               \
+    X(symlinks)                                                                                              \
+    X(links)    /* hard links made instead of copies */                                                      \
+    X(special)  /* FIFOs, sockets and devices recreated */                                                   \
+    X(bytes)    /* the lengths of the files copied */                                                        \
+    X(written)  /* of them, bytes that were moved */                                                         \
+    X(shared)   /* of them, bytes whose blocks are the source's (clones) */                                  \
+    X(holes)    /* of them, bytes of holes */                                                                \
+    X(skipped)  /* left alone: there already, special, of a size not wanted */                               \
+    X(excluded) /* left out by the filter */                                                                 \
+    X(files_found)                                                                                           \
+    X(bytes_found) /* so far, of what is to be copied */                                                     \
+    X(warned)      /* files and directories of which something could not be kept */
+
+struct fc_tree_counts {
+#define FC_TREE_COUNT(name) uint64_t name;
+    FC_TREE_COUNTS(FC_TREE_COUNT)
+#undef FC_TREE_COUNT
+};
+
+struct fc_tree_error {
+    struct fc_error error;
+    char *path; /* below the root, of an entry; "" is the root. NULL: no memory for it */
+};
+
+struct fc_tree_report {
+    struct fc_tree_counts counts;
+    uint64_t error_count;
+    struct fc_tree_error *errors; /* the first errors_kept of them */
+    unsigned errors_kept;
+    unsigned warnings; /* enum fc_warning, of all files */
+    unsigned workers;
+    uint64_t elapsed_ns;
+    uint64_t buffer_bytes;   /* private memory of the workers */
+    struct fc_error refused; /* why nothing, or no more, was done */
+};
+
+void fc_tree_report_free(struct fc_tree_report *r);
+
+/* The directory `src` as `dst`, which is made, or filled if it is a directory already.
+ * 0: all is there, but for what r->errors says. -errno: refused as a whole, or cancelled (-ECANCELED), and
+ * r->refused says why. -EOWNERDEAD as for a job. The report is to be freed in each case. */
+struct fc_tree_request {
+    const char *src, *dst;
+};
+
+int fc_tree_run(const struct fc_tree_request *q, const struct fc_tree_options *o, const struct fc_tuning *t,
+                const struct fc_hooks *h, struct fc_tree_report *r);
 
 #ifdef FC_FAULTS
 /* ---- the test build's seam -------------------------------------------------------------------- */

@@ -121,7 +121,10 @@ void fc_ladder_leave(struct fc_job *j);
 int fc_ladder_pass(struct fc_worker *w, unsigned rung, uint64_t offset);
 
 /* workers.c: copy all leaves; the outcome is in j->rc. Conducting is for the calling thread; fc_called is what
- * follows each of the hooks: was it a fork, does it cancel? */
+ * follows each of the hooks: was it a fork, does it cancel? A thread of the
+ * crew may help between offer and withdraw: it claims leaves as any worker does. */
+bool fc_job_wants_help(const struct fc_job *j);
+void fc_job_help(struct fc_job *j);
 void fc_workers_run(struct fc_job *j);
 int fc_conduct(struct fc_job *j, uint64_t done);
 void fc_progress_of(const struct fc_job *j, uint64_t done, struct fc_progress *p);

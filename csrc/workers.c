@@ -283,15 +283,27 @@ static void free_workers(struct fc_worker *w, unsigned n)
     free(w);
 }
 
+static struct fc_crew *crew_of(const struct fc_job *j)
+{
+    return j->hooks != NULL ? j->hooks->crew : NULL;
+}
+
+/* A comparison has one chunk of each file; what goes into the ring needs no other place. */
+static size_t buffer_size(const struct fc_job *j)
+{
+    return j->ring != NULL ? 0 : (size_t)j->plan->chunk * (j->other >= 0 ? 2 : 1);
+}
+
 static struct fc_worker *make_workers(struct fc_job *j, unsigned *count)
 {
     const struct fc_plan *p = j->plan;
     bool direct = false;
-    /* A comparison has one chunk of each file; what goes into the ring needs no other place. */
-    size_t size = j->ring != NULL ? 0 : (size_t)p->chunk * (j->other >= 0 ? 2 : 1);
+    size_t size = buffer_size(j);
     for (unsigned i = 0; i < p->rungs; i++)
         direct |= (fc_engine_get(p->ladder[i])->flags & FC_ENGINE_ALIGNED) != 0;
     unsigned wanted = p->workers < j->leaf_count ? p->workers : j->leaf_count, made = 0;
+    if (crew_of(j) != NULL)
+        wanted = 1; /* the others bring their own */
     struct fc_worker *w = calloc(wanted, sizeof *w);
     int rc = w == NULL ? -ENOMEM : 0;
     for (; rc == 0 && made < wanted; made++) {
@@ -325,6 +337,17 @@ static void start_threads(struct fc_job *j, struct fc_worker *w, unsigned wanted
     pthread_mutex_unlock(&j->lock);
 }
 
+static void work_with_crew(struct fc_worker *self)
+{
+    struct fc_job *j = self->job;
+    struct fc_crew *crew = crew_of(j);
+    if (crew != NULL)
+        crew->offer(crew, j);
+    work(self);
+    if (crew != NULL)
+        crew->withdraw(crew, j);
+}
+
 void fc_workers_run(struct fc_job *j)
 {
     unsigned count = 0, started = 0;
@@ -344,9 +367,32 @@ void fc_workers_run(struct fc_job *j)
     if (j->ring != NULL || started > 0)
         conduct_workers(j, self);
     else
-        work(self);
+        work_with_crew(self);
     for (unsigned i = 0; i < started && !j->forked; i++)
         pthread_join(w[i].thread, NULL);
     if (!j->forked)
         free_workers(w, count);
+}
+
+/* ---- helping ----------------------------------------------------------------------------------- */
+
+bool fc_job_wants_help(const struct fc_job *j)
+{
+    return j->ring == NULL && atomic_load(&j->next_leaf) < j->leaf_count && !atomic_load(&j->stop);
+}
+
+void fc_job_help(struct fc_job *j)
+{
+    const struct fc_engine *engine = fc_engine_get(fc_engine_at_work(j));
+    size_t size = buffer_size(j);
+    void *buf;
+    if ((engine->flags & FC_ENGINE_WHOLE_FILE) || fc_sys_memory(size, true, &buf) != 0)
+        return; /* whoever owns the job goes on without us */
+    struct fc_worker w = {.job = j, .buf = buf, .buf_size = size, .buf_direct = true};
+    pthread_mutex_lock(&j->lock);
+    j->report->workers++;
+    j->report->buffer_bytes += size;
+    pthread_mutex_unlock(&j->lock);
+    work(&w);
+    fc_sys_memory_free(buf, size, true);
 }
