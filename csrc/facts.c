@@ -122,7 +122,7 @@ static int look_at_space(int fd, struct fc_end_facts *e)
 unsigned fc_filesystem_flags_of(int fd)
 {
     struct statfs sf;
-    return fc_sys_fstatfs(fd, &sf) == 0 ? fc_fs_flags(kind_of((uint64_t)sf.f_type)) : 0;
+    return fc_sys_fstatfs(fd, &sf) == 0 ? fc_fs_flags(fc_fs_of_magic((uint64_t)sf.f_type)) : 0;
 }
 
 /* XFS is asked by a call of its own first: its statfs pushes on the freeing of deleted files, which takes

@@ -147,10 +147,12 @@ static void conduct(struct fc_tree *t)
     int rc = t->hooks->conduct(t->hooks->arg, &p);
     t->forked = getpid() != pid; /* we are the child: the locks may be held by workers that are not here */
     atomic_store(&t->path_wanted, true);
-    if (rc == 0 || t->forked)
-        return;
-    t->cancelled = true;
-    fc_tree_stop(t);
+    if (t->forked) {
+        atomic_store(&t->stop, true);
+    } else if (rc != 0) {
+        t->cancelled = true;
+        fc_tree_stop(t);
+    }
 }
 
 static void show_path(struct fc_tree *t, const struct fc_tree_dir *d, const char *name)
@@ -169,14 +171,14 @@ bool fc_tree_go_on(struct fc_tree_worker *w, const struct fc_tree_dir *d, const 
     if (d != NULL && atomic_load_explicit(&t->path_wanted, memory_order_relaxed) &&
         atomic_exchange(&t->path_wanted, false))
         show_path(t, d, name);
-    if (w->on_caller && !t->forked) {
+    if (w->on_caller && !fc_tree_stopped(t)) {
         uint64_t now = fc_now_ns();
         if (now - w->heard_ns >= interval_ns(t)) {
             w->heard_ns = now;
             conduct(t);
         }
     }
-    return !fc_tree_stopped(t) && !t->forked;
+    return !fc_tree_stopped(t);
 }
 
 /* Returns with no worker running, or with t->forked. */

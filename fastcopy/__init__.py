@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         plan,
         transfer,
     )
+    from .tree_door import EntryError, TreeError, TreePlan
 
 __version__ = "0.1.0"
 
@@ -48,6 +49,8 @@ __all__ = [
     "Plan",
     "Report",
     "Attempt",
+    "TreePlan",
+    "EntryError",
     "Options",
     "Progress",
     "engines",
@@ -72,6 +75,7 @@ __all__ = [
     # what goes wrong
     "CopyError",
     "VerifyError",
+    "TreeError",
     "SameFileError",
     "SpecialFileError",
 ]
@@ -96,6 +100,7 @@ _LAZY = {
         ),
         "transfer_door",
     ),
+    **dict.fromkeys(("EntryError", "TreeError", "TreePlan"), "tree_door"),
 }
 
 

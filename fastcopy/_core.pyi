@@ -80,6 +80,43 @@ class Plan:
 def plan(src: StrOrBytesPath, dst: StrOrBytesPath, options: Options, tuning: Tuning) -> Plan:
     """Look and decide; nothing is created or changed. Raises as run() does."""
 
+class Filter:
+    """Patterns for `tree`, see csrc/filter.c."""
+
+    def __init__(self, without: tuple[bytes, ...], only: tuple[bytes, ...]) -> None: ...
+
+# Called on the calling thread about every 50 ms while a tree is copied: bytes, bytes found so far, files, files
+# found so far, the path below the root that is being copied. What it raises ends the copy and comes out.
+TreeTick: TypeAlias = Callable[[int, int, int, int, bytes], object]
+
+def tree(
+    src: StrOrBytesPath,
+    dst: StrOrBytesPath,
+    options: Options,
+    tuning: Tuning,
+    *,
+    tick: TreeTick | None = None,
+    existing: str = "overwrite",
+    special: str = "skip",
+    order: str = "as_found",
+    follow: bool = False,  # symlinks
+    links: bool = False,  # hard links are kept
+    one_filesystem: bool = False,
+    dry_run: bool = False,
+    stop_on_error: bool = False,
+    as_shutil: bool = False,  # metadata as copystat leaves it
+    min_size: int = 0,
+    max_size: int | None = None,
+    errors_kept: int = 1000,
+    filter: Filter | None = None,
+) -> dict[str, Any]:
+    """Copy the directory `src` as `dst`. The counts of `struct fc_tree_counts`, error_count, errors (a list of
+    (path below the root, operation, errno, code, at, why)), warnings (words), workers, elapsed, buffer_bytes.
+    Raises where it is refused as a whole, and what `tick` raises."""
+
+def somebody_audits() -> bool:
+    """Whether there is an audit hook."""
+
 def capabilities(path: StrOrBytesPath) -> dict[str, str | None]:
     """Engine -> None where it can run on the filesystem of `path`, else why not."""
 

@@ -49,6 +49,9 @@ cdef tuple _PHASES = ("copy", "verify", "sync")
 cdef tuple _DIGESTS = (None, "written", "reread")
 cdef tuple _AT = ("both", "source", "destination")
 cdef tuple _FAULTS = ("errno", "short", "delay")
+cdef tuple _EXISTING = ("overwrite", "fail", "skip", "update")
+cdef tuple _SPECIAL = ("skip", "fail", "recreate")
+cdef tuple _ORDER = ("as_found", "smallest_first", "largest_first")
 # And of those that are bits, from the lowest.
 cdef tuple _PRESERVE = ("mode", "times", "owner", "xattr")
 cdef tuple _WARNINGS = ("mode", "times", "owner", "xattr", "ctime", "changed", "setid")
@@ -510,6 +513,118 @@ def plan(src, dst, Options options not None, Tuning tuning not None):
     return made
 
 
+# ---- trees ---------------------------------------------------------------------------------------------
+
+cdef int _conduct_tree(void *arg, const fc_progress *p) noexcept with gil:
+    cdef _Listener listener = <_Listener>arg
+    try:
+        PyErr_CheckSignals()
+        if listener.tick is not None:
+            path = b"" if p.path is NULL else <bytes>p.path
+            listener.tick(p.bytes, p.total, p.files, p.files_total, path)
+    except BaseException as error:
+        listener.error = error
+        return 1
+    return 0
+
+
+@cython.final
+cdef class Filter:
+    cdef fc_filter *c
+
+    def __cinit__(self, tuple without not None, tuple only not None):
+        cdef unsigned n = <unsigned>len(without), m = <unsigned>len(only)
+        cdef const char **patterns = <const char **>calloc(n + m + 1, sizeof(char *))
+        if patterns is NULL:
+            raise MemoryError
+        for i, pattern in enumerate(without + only):
+            patterns[i] = PyBytes_AS_STRING(pattern)
+        cdef int rc = fc_filter_make(patterns, n, patterns + n, m, &self.c)
+        free(patterns)
+        if rc != 0:
+            raise MemoryError
+
+    def __dealloc__(self):
+        fc_filter_free(self.c)
+
+
+cdef dict _tree_report(const fc_tree_report *r):
+    cdef const fc_error *e
+    cdef unsigned i
+    errors = []
+    for i in range(r.errors_kept):
+        e = &r.errors[i].error
+        path = b"" if r.errors[i].path is NULL else <bytes>r.errors[i].path
+        code = _text(fc_code_name(e.code))
+        errors.append((path, _text(fc_op_name(e.op)), e.err, code, _AT[e.at], _why(e)))
+    report = dict(r.counts)
+    report.update(
+        error_count=r.error_count,
+        errors=errors,
+        warnings=_words(_WARNINGS, r.warnings),
+        workers=r.workers,
+        elapsed=r.elapsed_ns * 1e-9,
+        buffer_bytes=r.buffer_bytes,
+    )
+    return report
+
+
+def tree(
+    src,
+    dst,
+    Options options not None,
+    Tuning tuning not None,
+    *,
+    tick=None,
+    existing="overwrite",
+    special="skip",
+    order="as_found",
+    bint follow=False,
+    bint links=False,
+    bint one_filesystem=False,
+    bint dry_run=False,
+    bint stop_on_error=False,
+    bint as_shutil=False,
+    uint64_t min_size=0,
+    max_size=None,
+    unsigned errors_kept=1000,
+    Filter filter=None,
+):
+    cdef bytes c_src = os.fsencode(src), c_dst = os.fsencode(dst)
+    cdef fc_tree_request request = fc_tree_request(PyBytes_AS_STRING(c_src), PyBytes_AS_STRING(c_dst))
+    cdef _Listener listener = _Listener(tick)
+    cdef fc_tree_options o
+    cdef fc_tree_report report
+    cdef int rc
+    fc_tree_options_init(&o)
+    o.file = options.c
+    o.file.batch_cpus = fc_batch_cpus()
+    o.existing = _EXISTING.index(existing)
+    o.special = _SPECIAL.index(special)
+    o.order = _ORDER.index(order)
+    o.follow, o.links, o.one_filesystem = follow, links, one_filesystem
+    o.dry_run, o.stop_on_error, o.as_shutil = dry_run, stop_on_error, as_shutil
+    o.min_size = min_size
+    if max_size is not None:
+        o.max_size = max_size
+    o.errors_kept = errors_kept
+    if filter is not None:
+        o.filter = filter.c
+    listener.hooks.conduct = _conduct_tree
+    with nogil:
+        rc = fc_tree_run(&request, &o, &tuning.head, &listener.hooks, &report)
+    if listener.error is not None and rc != -_errno.EOWNERDEAD:
+        fc_tree_report_free(&report)
+    listener.raise_if_failed()
+    try:
+        if rc != 0:
+            raise _exception(&report.refused, src, dst, None, False)
+        return _tree_report(&report)
+    finally:
+        if rc != -_errno.EOWNERDEAD:
+            fc_tree_report_free(&report)
+
+
 def capabilities(path):
     cdef bytes name = os.fsencode(path)
     cdef const char *c_name = PyBytes_AS_STRING(name)
@@ -617,6 +732,10 @@ cdef bint _somebody_audits() noexcept:
         return False
     PyErr_Clear()
     return True
+
+
+def somebody_audits():
+    return _somebody_audits()
 
 
 def copyfile(src, dst, tuning):

@@ -88,6 +88,8 @@ cdef extern from "fastcopy.h" nogil:
     struct fc_progress:
         uint64_t bytes, total
         int phase
+        uint64_t files, files_total
+        const char *path
 
     enum fc_digest:
         FC_DIGEST_NONE, FC_DIGEST_WRITTEN, FC_DIGEST_REREAD
@@ -155,6 +157,47 @@ cdef extern from "fastcopy.h" nogil:
                          fc_error *e)
     int fc_transfer_run(const fc_request *q, const fc_options *o, const fc_plan *p, const fc_hooks *h, fc_report *r)
     int fc_facts_of_directory(int dir, const char *path, fc_facts *f)
+
+    struct fc_filter:
+        pass
+
+    int fc_filter_make(const char **without, unsigned n_without, const char **only, unsigned n_only, fc_filter **out)
+    void fc_filter_free(fc_filter *f)
+
+    struct fc_tree_options:
+        fc_options file
+        int existing, special, order
+        bint follow, links, one_filesystem, dry_run, stop_on_error, as_shutil
+        uint64_t min_size, max_size
+        unsigned errors_kept
+        const fc_filter *filter
+
+    void fc_tree_options_init(fc_tree_options *o)
+
+    struct fc_tree_counts:
+        uint64_t files, directories, symlinks, links, special, bytes, written, shared, holes, skipped, excluded
+        uint64_t files_found, bytes_found, warned
+
+    struct fc_tree_error:
+        fc_error error
+        char *path
+
+    struct fc_tree_report:
+        fc_tree_counts counts
+        uint64_t error_count
+        fc_tree_error *errors
+        unsigned errors_kept, warnings, workers
+        uint64_t elapsed_ns, buffer_bytes
+        fc_error refused
+
+    void fc_tree_report_free(fc_tree_report *r)
+
+    struct fc_tree_request:
+        const char *src
+        const char *dst
+
+    int fc_tree_run(const fc_tree_request *q, const fc_tree_options *o, const fc_tuning *t, const fc_hooks *h,
+                    fc_tree_report *r)
 
 
 cdef extern from "regions.h" nogil:

@@ -31,6 +31,12 @@ Sync = Literal["none", "data", "full"]
 Verify = Literal["none", "auto", "compare", "hash", "media"]
 OnChange = Literal["error", "warn"]
 Preset = Literal["fast", "safe", "durable"]
+Symlinks = Literal["keep", "follow"]
+Special = Literal["skip", "fail", "recreate"]
+Existing = Literal["overwrite", "fail", "skip", "update"]
+Order = Literal["as_found", "smallest_first", "largest_first"]
+OnError = Literal["collect", "stop"]
+Pattern = str | bytes
 Keepable = Literal["mode", "times", "owner", "xattr", "links"]
 
 
@@ -72,6 +78,18 @@ class OptionArguments(ShutilArguments, total=False):
     preserve: Iterable[Keepable]
     on_change: OnChange
     keep_failed: bool
+    # of directories
+    symlinks: Symlinks
+    special: Special
+    existing: Existing
+    include: Pattern | Iterable[Pattern]
+    exclude: Pattern | Iterable[Pattern]
+    min_size: int
+    max_size: int | None
+    one_filesystem: bool
+    order: Order
+    dry_run: bool
+    on_error: OnError
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -118,6 +136,17 @@ class Options:
     preserve: frozenset[str] = _KEPT_BY_DEFAULT
     on_change: OnChange = "error"
     keep_failed: bool = False
+    symlinks: Symlinks = "keep"
+    special: Special = "skip"
+    existing: Existing = "overwrite"
+    include: tuple[Pattern, ...] = ()
+    exclude: tuple[Pattern, ...] = ()
+    min_size: int = 0
+    max_size: int | None = None
+    one_filesystem: bool = False
+    order: Order = "as_found"
+    dry_run: bool = False
+    on_error: OnError = "collect"
     progress: bool | Callable[[Progress], object] | None = field(default=None, compare=False)
     cancel: CancelToken | None = field(default=None, compare=False)
     # Of `preserve`, what must be kept: everything that was named. None here means "work it out".
@@ -227,8 +256,44 @@ def _refuse_conflicts(o: Options) -> None:
         )
     if o.engine == "clone" and o.reflink == "never":
         raise ValueError("engine='clone' with reflink='never': a clone is a reflink")
+    if o.max_size is not None and o.min_size > o.max_size:
+        raise ValueError(f"min_size={o.min_size!r} with max_size={o.max_size!r}: no file is that small and that large")
     if o.keep_failed and not o.atomic:
         raise ValueError("keep_failed=True with atomic=False: a copy in place has no unpublished file to keep")
+
+
+# What means something for a directory alone, and for a file alone.
+TREE_OPTIONS = (
+    "symlinks",
+    "special",
+    "existing",
+    "include",
+    "exclude",
+    "min_size",
+    "max_size",
+    "one_filesystem",
+    "order",
+    "dry_run",
+    "on_error",
+)
+FILE_OPTIONS = ("keep_failed", "hash")
+
+
+def refuse_tree_options(o: Options) -> None:
+    """For a file: what is said about directories would be ignored."""
+    _refuse_but_default(o, TREE_OPTIONS, "this is an option for directories, and the source is none")
+
+
+def refuse_file_options(o: Options) -> None:
+    """For a directory: what is said about a file would be ignored."""
+    _refuse_but_default(o, FILE_OPTIONS, "this is an option for a single file, and the source is a directory")
+
+
+def _refuse_but_default(o: Options, names: tuple[str, ...], why: str) -> None:
+    for name in names:
+        value = getattr(o, name)
+        if value != Options.__dataclass_fields__[name].default:
+            raise ValueError(f"{name}={value!r}: {why}")
 
 
 # ---- one check a kind of value: returns the value as it is stored, or raises ---------------------------
@@ -305,6 +370,22 @@ def _preserve(name: str, value: Any) -> frozenset[str]:
     return frozenset(items)
 
 
+def _patterns(name: str, value: Any) -> tuple[Any, ...]:
+    """A pattern or several; kept as they are, for they are compared as bytes."""
+    given: tuple[Any, ...] = (value,) if isinstance(value, (str, bytes)) else ()
+    allowed = "a pattern (str or bytes) or an iterable of them is allowed"
+    if not given:
+        if not hasattr(value, "__iter__"):
+            raise TypeError(f"{name}={value!r}: {allowed}")
+        given = tuple(value)
+    for pattern in given:
+        if not isinstance(pattern, (str, bytes)):
+            raise TypeError(f"{name}={value!r}: {allowed}, not {pattern!r}")
+        if os.fsencode(pattern).strip(b"!/") == b"" or b"\0" in os.fsencode(pattern):
+            raise ValueError(f"{name}={value!r}: {pattern!r} matches nothing")
+    return given
+
+
 def _progress(name: str, value: Any) -> Any:
     if value is not None and not isinstance(value, bool) and not callable(value):
         raise TypeError(f"{name}={value!r}: a callable, True, False or None is allowed")
@@ -343,6 +424,17 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "preserve": _preserve,
     "on_change": _one_of(*get_args(OnChange)),
     "keep_failed": _flag,
+    "symlinks": _one_of(*get_args(Symlinks)),
+    "special": _one_of(*get_args(Special)),
+    "existing": _one_of(*get_args(Existing)),
+    "include": _patterns,
+    "exclude": _patterns,
+    "min_size": lambda name, value: _number(name, value, 0, _MAX_SIZE),
+    "max_size": _optional(0, _MAX_SIZE),
+    "one_filesystem": _flag,
+    "order": _one_of(*get_args(Order)),
+    "dry_run": _flag,
+    "on_error": _one_of(*get_args(OnError)),
     "progress": _progress,
     "cancel": _cancel,
 }

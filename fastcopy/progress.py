@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 from .errors import cancelled
 
 if TYPE_CHECKING:
-    from ._core import StrOrBytesPath, Tick
+    from ._core import StrOrBytesPath, Tick, TreeTick
     from .options import CancelToken
 
 __all__ = ["Conductor", "Progress", "conductor"]
@@ -36,11 +36,12 @@ class Progress:
     """
 
     phase: str  # "copy", "verify" or "sync"
-    path: str  # of the source, or of the file under way
+    path: str  # of the source, or of the file under way (of a tree: below its root)
     bytes: int  # done of this phase, holes counted in
     total: int  # as far as it is known: the size first seen
     files: int = 0  # finished
     rate: float = 0.0  # bytes a second, on average over this phase
+    files_total: int = 0  # of a tree: as far as it is known
 
     @property
     def eta(self) -> float | None:
@@ -74,7 +75,7 @@ class Conductor:
         self._path = os.fsdecode(src)
         self._bar = bar
         self._clock = clock
-        self._files = 0
+        self._files = self._files_total = 0
         self._total = 0  # of this phase, as last told
         self._phase = phase
         self._phase_began = self._shown = clock()
@@ -129,7 +130,50 @@ class Conductor:
         self._shown = now
         seconds = now - self._phase_began
         rate = done / seconds if seconds > 0 else 0.0
-        self._show(Progress(self._phase, self._path, done, total, self._files, rate))
+        self._show(Progress(self._phase, self._path, done, total, self._files, rate, self._files_total))
+
+
+class TreeConductor(Conductor):
+    """The same for a tree, whose total grows while it is found."""
+
+    def tick_tree(self, done: int, found: int, files: int, files_found: int, path: bytes) -> None:
+        """From the core, as often as it likes."""
+        self.next_file(path, files)
+        self._files_total = files_found
+        self.tick(done, found, "copy")
+
+    def finish_tree(self, report: Mapping[str, Any]) -> None:
+        """Once, after the last entry."""
+        self._files_total = report["files"] + report["links"]
+        self.finish(report["bytes"], self._files_total)
+
+
+def tree_conductor(
+    progress: bool | Callable[[Progress], object] | None,
+    cancel: CancelToken | None,
+    src: StrOrBytesPath,
+    dst: StrOrBytesPath,
+) -> TreeConductor | None:
+    """`conductor` for a tree."""
+    if callable(progress):
+        return TreeConductor(progress, cancel, src, dst)
+    if progress:
+        bar = _bar(os.path.basename(os.path.normpath(os.fsdecode(src))))
+        return TreeConductor(bar, cancel, src, dst, bar)
+    return None if cancel is None else TreeConductor(None, cancel, src, dst)
+
+
+def watched_tree(watch: TreeConductor | None, run: Callable[[TreeTick | None], dict[str, Any]]) -> dict[str, Any]:
+    """`watched` for a tree."""
+    if watch is None:
+        return run(None)
+    try:
+        watch.start(0)
+        report = run(watch.tick_tree)
+        watch.finish_tree(report)
+        return report
+    finally:
+        watch.close()
 
 
 def conductor(

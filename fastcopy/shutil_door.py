@@ -19,6 +19,7 @@ import shutil
 import stat
 import sys
 from _thread import allocate_lock
+from types import FunctionType
 
 from . import _core
 from .errors import SameFileError, from_core
@@ -49,6 +50,8 @@ else:
 __all__ = ["copy", "copy2", "copyfile", "copytree", "install", "move", "patched", "uninstall"]
 
 _copyfile = shutil.copyfile
+_copy2 = shutil.copy2
+_copystat = shutil.copystat
 _copytree = shutil.copytree
 _move = shutil.move
 
@@ -147,9 +150,10 @@ def copytree(
     dirs_exist_ok: bool = False,
     **options: Unpack[ShutilArguments],
 ) -> S:
-    """`shutil.copytree`, with `copy2` of this module for each file. Returns `dst`.
+    """`shutil.copytree`, faster: by the tree engine unless a callback is given. Returns `dst`.
 
-    Options go with `copy2` and `copy` of this module only, for another `copy_function` takes none.
+    With `ignore` or a `copy_function` of your own shutil's loop runs, and calls them as ever: on this thread, one at
+    a time. Options go with `copy2` and `copy` of this module only, for another `copy_function` takes none.
 
     >>> import fastcopy, os
     >>> from pathlib import Path
@@ -161,7 +165,21 @@ def copytree(
     1000
     """
     with_options = _with_options(copy_function, options)
-    return _copytree(src, dst, symlinks, ignore, with_options, ignore_dangling_symlinks, dirs_exist_ok)
+    if ignore is not None or not _is_ours(copy_function) or not _may_use_engine(src, dst):
+        return _copytree(src, dst, symlinks, ignore, with_options, ignore_dangling_symlinks, dirs_exist_ok)
+    from . import shutil_tree
+
+    done: S = shutil_tree.copytree(
+        src,
+        dst,
+        symlinks=symlinks,
+        ignore_dangling_symlinks=ignore_dangling_symlinks,
+        dirs_exist_ok=dirs_exist_ok,
+        copy_function=with_options,
+        options=_resolve(options),
+        again=_copytree,
+    )
+    return done
 
 
 def move(
@@ -178,7 +196,29 @@ def move(
     >>> fastcopy.move("a.bin", "moved.bin")
     'moved.bin'
     """
-    return _move(src, dst, _with_options(copy_function, options))
+    with_options = _with_options(copy_function, options)
+
+    def tree(src: Any, dst: Any, *, symlinks: bool, copy_function: Any) -> Any:
+        del copy_function  # the one that we gave
+        return copytree(src, dst, symlinks, copy_function=given, **options)
+
+    given = copy_function
+    # The interpreter's own steps, but for the one that copies a tree.
+    steps = FunctionType(_move.__code__, {**_shutil, "copytree": tree})
+    return steps(src, dst, with_options)
+
+
+def _is_ours(copy_function: Any) -> bool:
+    """copy2, of this module or of shutil: what the tree engine does by itself."""
+    return copy_function is copy2 or copy_function is _copy2
+
+
+def _may_use_engine(src: Any, dst: Any) -> bool:
+    """Nobody listens to what a copy of each file would tell: audit events, functions of somebody's own in shutil."""
+    from . import shutil_tree
+
+    exchanged = "open" in _shutil or shutil.copystat is not _copystat
+    return not exchanged and not _core.somebody_audits() and not shutil_tree.lies_inside(dst, src)
 
 
 def _file_in(dst: str, src: str) -> str:

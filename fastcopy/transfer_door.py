@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _core, calibration
-from .options import MIB, Name, Options, path_argument, resolve
+from .options import MIB, Name, Options, path_argument, refuse_tree_options, resolve
 from .progress import conductor, watched
 
 if TYPE_CHECKING:
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
     from ._core import StrOrBytesPath
     from .options import OptionArguments
+    from .tree_door import EntryError
 
 __all__ = ["Attempt", "Capabilities", "Capability", "Plan", "Report", "capabilities", "engines", "plan", "transfer"]
 
 log = logging.getLogger("fastcopy")
 log.addHandler(logging.NullHandler())
 
-_WARNINGS = {
+WARNINGS = {
     "mode": "the permissions of the source could not be kept",
     "times": "the times of the source could not be kept",
     "owner": "the owner of the source could not be kept",
@@ -90,6 +91,18 @@ class Report:
     verified: bool
     warnings: tuple[str, ...]  # what could not be kept or was noticed, as sentences
     plan: Plan = field(repr=False)
+    # What a tree has several of.
+    files: int = 1  # regular files copied
+    directories: int = 0  # made, or found there and gone through
+    symlinks: int = 0
+    links: int = 0  # hard links made instead of copies
+    special: int = 0  # FIFOs, sockets and devices recreated
+    shared: int = 0  # bytes whose blocks are the source's
+    holes: int = 0  # bytes of holes kept
+    skipped: int = 0  # left alone: there already, special, of a size not wanted
+    excluded: int = 0  # left out by `include` and `exclude`
+    error_count: int = 0
+    errors: tuple[EntryError, ...] = ()  # the first 1,000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,6 +243,11 @@ def plan(src: StrOrBytesPath, dst: StrOrBytesPath, **options: Unpack[OptionArgum
     """
     wishes = resolve(options)
     source, destination = path_argument("src", src), path_argument("dst", dst)
+    if os.path.isdir(source):
+        from .tree_door import tree_plan
+
+        return tree_plan(source, destination, wishes)
+    refuse_tree_options(wishes)
     core = _core.plan(source, destination, wishes.to_core(), calibration.tuning())
     choice = core.choice()
     made = Plan(
@@ -317,8 +335,10 @@ def _report(plan: Plan, done: Mapping[str, Any]) -> Report:
         verify_detail=_verify_detail(plan, done["both_read"]),
         verify_elapsed=done["verify_elapsed"],
         verified=done["verified"],
-        warnings=tuple(_WARNINGS[word] for word in done["warnings"]),
+        warnings=tuple(WARNINGS[word] for word in done["warnings"]),
         plan=plan,
+        shared=done["bytes"] if done["engine"] == "clone" else 0,
+        holes=0 if done["engine"] == "clone" else done["bytes"] - done["written"],
     )
 
 

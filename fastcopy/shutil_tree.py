@@ -1,0 +1,120 @@
+"""`shutil.copytree` by the tree engine: for what nobody watches from Python.
+
+The engine copies; whatever it could not do as an ordinary copy is done once more by shutil's own loop, entry by
+entry, so that there is one place where shutil's errors are worded and its odd cases are decided: shutil.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from . import _core, calibration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .options import Options
+
+__all__ = ["copytree"]
+
+_ALL_ERRORS = 0xFFFFFFFF
+# What copystat keeps; and, of attributes, what cannot be kept is no error to it.
+_KEPT = frozenset({"mode", "times", "xattr"})
+_REQUIRED = frozenset({"mode", "times"})
+
+
+def copytree(
+    src: Any,
+    dst: Any,
+    *,
+    symlinks: bool,
+    ignore_dangling_symlinks: bool,
+    dirs_exist_ok: bool,
+    copy_function: Callable[..., object],
+    options: Options,
+    again: Callable[..., Any],
+) -> Any:
+    """Copy the tree, and raise what `shutil.copytree` raises.
+
+    `copy_function` copies a file again that the engine could not copy, `again` is shutil's copytree for a directory.
+    """
+    with os.scandir(src):
+        pass  # as shutil: a source that is no directory is told before anything is made
+    os.makedirs(dst, exist_ok=dirs_exist_ok)
+    report = _run(src, dst, symlinks, options)
+    errors: list[Any] = []
+    for path in dict.fromkeys(error[0] for error in report["errors"]):
+        relative: Any = path if isinstance(src, bytes) else os.fsdecode(path)
+        try:
+            if path:
+                _once_more(src, dst, relative, symlinks, ignore_dangling_symlinks, copy_function, again)
+            else:
+                shutil.copystat(src, dst)
+        except shutil.Error as error:
+            errors.extend(error.args[0])
+        except OSError as error:
+            errors.append((_below(src, relative), _below(dst, relative), str(error)))
+    if errors:
+        raise shutil.Error(errors)
+    return dst
+
+
+def _run(src: Any, dst: Any, symlinks: bool, options: Options) -> dict[str, Any]:
+    from .progress import tree_conductor, watched_tree
+
+    watch = tree_conductor(options.progress, options.cancel, src, dst)
+    return watched_tree(
+        watch,
+        lambda tick: _core.tree(
+            src,
+            dst,
+            options.to_core(atomic=False, preserve=_KEPT, required=_REQUIRED),
+            calibration.tuning(),
+            tick=tick,
+            special="fail",
+            follow=not symlinks,
+            as_shutil=True,
+            errors_kept=_ALL_ERRORS,
+        ),
+    )
+
+
+def _once_more(
+    src: str,
+    dst: str,
+    path: str,
+    symlinks: bool,
+    ignore_dangling_symlinks: bool,
+    copy_function: Callable[..., object],
+    again: Callable[..., Any],
+) -> None:
+    """The body of the loop of `shutil.copytree`, for one entry."""
+    srcname = os.path.join(src, path)
+    dstname = os.path.join(dst, path)
+    if os.path.islink(srcname):
+        linkto = os.readlink(srcname)
+        if symlinks:
+            os.symlink(linkto, dstname)
+            shutil.copystat(srcname, dstname, follow_symlinks=False)
+            return
+        if not os.path.exists(linkto) and ignore_dangling_symlinks:
+            return
+    if os.path.isdir(srcname):
+        again(srcname, dstname, symlinks, None, copy_function, ignore_dangling_symlinks, True)
+    else:
+        copy_function(srcname, dstname)
+
+
+def _below(root: Any, path: str) -> Any:
+    return os.path.join(root, path) if path else root
+
+
+def lies_inside(dst: Any, src: Any) -> bool:
+    """Is `dst`, or will it be, `src` itself or in it? Then shutil's order of steps decides what is copied."""
+    try:
+        above, below = os.path.realpath(src), os.path.realpath(dst)
+        return bool(os.path.commonpath([above, below]) == above)
+    except (OSError, ValueError, TypeError):
+        return True  # not names that we understand: shutil's affair
