@@ -334,7 +334,8 @@ static int failed(struct fc_error *e, int err, enum fc_op op, enum fc_at at)
     return err;
 }
 
-/* Is the directory `fd`, or one above it, the source? Takes fd. */
+/* Is the directory `fd`, or one above it, the source? Takes fd. Where we may not look further up, the walk
+ * finds it out: it does not enter the destination. */
 static int refuse_inside(int fd, const struct stat *source, struct fc_error *e)
 {
     struct stat st, before = {0};
@@ -348,8 +349,6 @@ static int refuse_inside(int fd, const struct stat *source, struct fc_error *e)
         if (is(source, st.st_dev, st.st_ino))
             return refused(e, EINVAL, FC_COPY_E_SAME_FILE, FC_AT_BOTH,
                            "a directory is not copied into itself, nor onto itself");
-        if (!top && up < 0)
-            return failed(e, up, FC_OP_open, FC_AT_DESTINATION);
         fd = up;
     }
     return 0;

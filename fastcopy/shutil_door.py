@@ -51,7 +51,12 @@ __all__ = ["copy", "copy2", "copyfile", "copytree", "install", "move", "patched"
 
 _copyfile = shutil.copyfile
 _copy2 = shutil.copy2
-_copystat = shutil.copystat
+# What shutil's loop would call, and what somebody may have exchanged, as tests do.
+_STEPS = [
+    (module, name, getattr(module, name))
+    for module, names in ((shutil, ("copystat",)), (os, ("scandir", "makedirs", "chmod", "utime", "symlink")))
+    for name in names
+]
 _copytree = shutil.copytree
 _move = shutil.move
 
@@ -214,10 +219,10 @@ def _is_ours(copy_function: Any) -> bool:
 
 
 def _may_use_engine(src: Any, dst: Any) -> bool:
-    """Nobody listens to what a copy of each file would tell: audit events, functions of somebody's own in shutil."""
+    """Nobody listens to what a copy of each file would tell: audit events, functions of somebody's own."""
     from . import shutil_tree
 
-    exchanged = "open" in _shutil or shutil.copystat is not _copystat
+    exchanged = "open" in _shutil or any(vars(module)[name] is not own for module, name, own in _STEPS)
     return not exchanged and not _core.somebody_audits() and not shutil_tree.lies_inside(dst, src)
 
 

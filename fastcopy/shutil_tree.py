@@ -46,7 +46,7 @@ def copytree(
     report = _run(src, dst, symlinks, options)
     errors: list[Any] = []
     for path in dict.fromkeys(error[0] for error in report["errors"]):
-        relative: Any = path if isinstance(src, bytes) else os.fsdecode(path)
+        relative: Any = path if isinstance(os.fspath(src), bytes) else os.fsdecode(path)
         try:
             if path:
                 _once_more(src, dst, relative, symlinks, ignore_dangling_symlinks, copy_function, again)

@@ -134,7 +134,7 @@ def tree_plan(src: Name, dst: Name, options: Options) -> TreePlan:
         src=src,
         dst=dst,
         options=options,
-        choice=MappingProxyType({}),
+        choice={},
         size=0,
         engine=options.engine,
         ladder=(),
