@@ -170,7 +170,11 @@ def copytree(
     1000
     """
     with_options = _with_options(copy_function, options)
-    if ignore is not None or not _is_ours(copy_function) or not _may_use_engine(src, dst):
+    # shutil looks for what a dangling symlink names in the working directory, not in that of the symlink: whoever
+    # asks for it gets it from shutil.
+    looks_for_targets = ignore_dangling_symlinks and not symlinks
+    callbacks = ignore is not None or not _is_ours(copy_function)
+    if callbacks or looks_for_targets or not _may_use_engine(src, dst):
         return _copytree(src, dst, symlinks, ignore, with_options, ignore_dangling_symlinks, dirs_exist_ok)
     from . import shutil_tree
 
@@ -178,7 +182,6 @@ def copytree(
         src,
         dst,
         symlinks=symlinks,
-        ignore_dangling_symlinks=ignore_dangling_symlinks,
         dirs_exist_ok=dirs_exist_ok,
         copy_function=with_options,
         options=_resolve(options),

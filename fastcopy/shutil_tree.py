@@ -30,7 +30,6 @@ def copytree(
     dst: Any,
     *,
     symlinks: bool,
-    ignore_dangling_symlinks: bool,
     dirs_exist_ok: bool,
     copy_function: Callable[..., object],
     options: Options,
@@ -49,7 +48,7 @@ def copytree(
         relative: Any = path if isinstance(os.fspath(src), bytes) else os.fsdecode(path)
         try:
             if path:
-                _once_more(src, dst, relative, symlinks, ignore_dangling_symlinks, copy_function, again)
+                _once_more(src, dst, relative, symlinks, copy_function, again)
             else:
                 shutil.copystat(src, dst)
         except shutil.Error as error:
@@ -86,23 +85,18 @@ def _once_more(
     dst: str,
     path: str,
     symlinks: bool,
-    ignore_dangling_symlinks: bool,
     copy_function: Callable[..., object],
     again: Callable[..., Any],
 ) -> None:
     """The body of the loop of `shutil.copytree`, for one entry."""
     srcname = os.path.join(src, path)
     dstname = os.path.join(dst, path)
-    if os.path.islink(srcname):
-        linkto = os.readlink(srcname)
-        if symlinks:
-            os.symlink(linkto, dstname)
-            shutil.copystat(srcname, dstname, follow_symlinks=False)
-            return
-        if not os.path.exists(linkto) and ignore_dangling_symlinks:
-            return
+    if symlinks and os.path.islink(srcname):
+        os.symlink(os.readlink(srcname), dstname)
+        shutil.copystat(srcname, dstname, follow_symlinks=False)
+        return
     if os.path.isdir(srcname):
-        again(srcname, dstname, symlinks, None, copy_function, ignore_dangling_symlinks, True)
+        again(srcname, dstname, symlinks, None, copy_function, False, True)
     else:
         copy_function(srcname, dstname)
 
