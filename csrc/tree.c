@@ -314,7 +314,8 @@ static unsigned read_umask(void)
 static void choose_ways(struct fc_tree *t)
 {
     const struct fc_options *o = &t->o->file;
-    bool ordinary = o->sparse == FC_WHEN_AUTO && o->cache != FC_CACHE_DROP && !o->keep_failed;
+    bool ordinary = o->sparse == FC_WHEN_AUTO && o->cache != FC_CACHE_DROP && !o->keep_failed &&
+                    o->verify == FC_VERIFY_NONE;
     bool clone = o->reflink == FC_WHEN_ALWAYS || o->engine == FC_ENGINE_clone;
     t->clones_small = ordinary && clone;
     t->plain = ordinary && !clone && (o->engine == FC_ENGINE_NONE || o->engine == FC_ENGINE_buffered);

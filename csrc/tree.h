@@ -6,6 +6,7 @@
  *     tree_entry.c  one name: filter, kind, what is there already; symlinks and special files
  *     tree_file.c   one regular file
  *     tree_links.c  files that are one file
+ *     tree_digest.c the digests of verify="hash"
  *     filter.c      patterns
  *
  * How it works. Workers, and nobody else, walk and copy. The queue inside a directory is its own stream:
@@ -80,6 +81,12 @@ struct fc_tree_offer {
 
 struct fc_links;
 
+/* A digest on its way, see tree_digest.c. */
+struct fc_sum {
+    uint64_t lane[4], total;
+    unsigned char rest[32];
+};
+
 /* Relaxed atomics: each is written by one worker, and read by the conductor now and then. */
 struct fc_tree_tally {
 #define FC_TREE_COUNT(name) _Atomic uint64_t name;
@@ -99,7 +106,8 @@ struct fc_tree_worker {
     size_t buf_size;
     char *path; /* of the directory of the batch, where the filter asks for it */
     size_t path_room, path_length;
-    uint64_t temporary; /* the next temporary name */
+    uint64_t temporary;          /* the next temporary name */
+    struct fc_sum sums[2], *sum; /* of a file that is verified: written and reread; the one on its way */
 };
 
 struct fc_tree {
@@ -197,6 +205,12 @@ enum fc_tree_verdict fc_tree_look(struct fc_tree_worker *w, struct fc_tree_dir *
 void fc_tree_file_found(struct fc_tree_worker *w, struct fc_tree_dir *d, const char *name,
                         const struct stat *st);
 void fc_tree_file_waiting(struct fc_tree_worker *w, struct fc_tree_dir *d, const char *name);
+
+/* tree_digest.c */
+void fc_tree_digest_hooks(struct fc_hooks *h);
+void fc_sum_begin(struct fc_sum *s);
+void fc_sum_add(struct fc_sum *s, const unsigned char *p, size_t n);
+uint64_t fc_sum_end(const struct fc_sum *s);
 
 /* tree_links.c */
 enum fc_link_claim {

@@ -383,10 +383,9 @@ bool fc_job_wants_help(const struct fc_job *j)
 
 void fc_job_help(struct fc_job *j)
 {
-    const struct fc_engine *engine = fc_engine_get(fc_engine_at_work(j));
     size_t size = buffer_size(j);
     void *buf;
-    if ((engine->flags & FC_ENGINE_WHOLE_FILE) || fc_sys_memory(size, true, &buf) != 0)
+    if (fc_sys_memory(size, true, &buf) != 0)
         return; /* whoever owns the job goes on without us */
     struct fc_worker w = {.job = j, .buf = buf, .buf_size = size, .buf_direct = true};
     pthread_mutex_lock(&j->lock);

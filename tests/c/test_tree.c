@@ -3,6 +3,7 @@
 #include "check.h"
 #include "filter.h"
 #include "sys.h"
+#include "tree.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -209,7 +210,7 @@ static void cancelling_ends_it(void)
             unsigned calls = 0;
             struct fc_tree_report r;
             struct fc_tree_options o = options(workers);
-            struct fc_hooks h = {cancel_later, &calls, 1, NULL};
+            struct fc_hooks h = {.conduct = cancel_later, .arg = &calls, .interval_ms = 1};
             struct fc_fault slow[] = {{FC_OP_pwrite, 1, true, FC_FAULT_DELAY, 500},
                                       {FC_OP_thread, 1, true, FC_FAULT_ERRNO, EAGAIN}};
             int before = open_descriptors();
@@ -262,14 +263,56 @@ static void patterns_mean_what_git_says(void)
     }
 }
 
+/* ---- digests -------------------------------------------------------------------------------------------- */
+
+static void a_digest_is_that_of_xxhash_however_it_is_fed(void)
+{
+    static const struct {
+        const char *text;
+        uint64_t digest;
+    } cases[] = {
+        {"", UINT64_C(0xef46db3751d8e999)},
+        {"a", UINT64_C(0xd24ec4f1a98c6e5b)},
+        {"abc", UINT64_C(0x44bc2cf5ad770999)},
+        {"Nobody inspects the spammish repetition", UINT64_C(0xfbcea83c8a378bf1)},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (size_t piece = 1; piece < 50; piece++) {
+            struct fc_sum s;
+            size_t n = strlen(cases[i].text);
+            fc_sum_begin(&s);
+            for (size_t at = 0; at < n; at += piece)
+                fc_sum_add(&s, (const unsigned char *)cases[i].text + at, n - at < piece ? n - at : piece);
+            CHECK(fc_sum_end(&s) == cases[i].digest);
+        }
+    }
+}
+
+/* A byte that the medium gives back wrong is not played here; that both ways read the copy is. */
+static void every_file_is_proved(void)
+{
+    for (int verify = FC_VERIFY_AUTO; verify <= FC_VERIFY_HASH; verify++) {
+        struct fc_tree_report r;
+        struct fc_tree_options o = options(3);
+        o.file.verify = (enum fc_verify)verify;
+        CHECK(fc_faults_set(NULL, 0) == 0);
+        CHECK(copy("wide", &o, NULL, &r) == 0 && r.error_count == 0);
+        CHECK(fc_faults_calls(FC_OP_pread) > 2 * 340);
+        fc_tree_report_free(&r);
+        remove_tree("copy");
+    }
+}
+
 int main(void)
 {
     work_in_new_directory();
+    a_digest_is_that_of_xxhash_however_it_is_fed();
     patterns_mean_what_git_says();
     make_wide("wide");
     make_deep("deep", 600);
     deep_and_wide_come_whole();
     what_agrees_is_left_alone();
+    every_file_is_proved();
     cancelling_ends_it();
     a_fault_is_told_and_leaves_no_half_file();
     remove_tree("wide");
