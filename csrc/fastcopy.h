@@ -2,6 +2,7 @@
  *
  * The layers, each knowing only those below it:
  *
+ *     tree       a directory and all in it                  tree*.c filter.c
  *     transfer   one file from open to publish             transfer.c publish.c metadata.c
  *     copyfile   the same as shutil does it                copyfile.c
  *     job        carry out one plan between two descriptors  job.c workers.c small.c regions.c ring.c

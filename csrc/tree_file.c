@@ -253,7 +253,8 @@ static int copy_by_plan(struct fc_tree_worker *w, struct fc_tree_dir *d, const c
         return rc;
     }
     FC_COUNT(w, bytes, r.bytes - w->in_job);
-    copied(w, r.bytes, r.written, r.engine == FC_ENGINE_clone ? r.bytes : 0);
+    bool cloned = r.engine == FC_ENGINE_clone;
+    copied(w, r.bytes, cloned ? 0 : r.written, cloned ? r.bytes : 0);
     fc_tree_warn(w, r.warnings);
     return 0;
 }
