@@ -58,6 +58,7 @@ struct fc_tree_dir {
     bool dst_gives_list; /* a default access list, to what is made in it */
     bool dst_setgid;
     bool mode_right;               /* made with the mode that it is to have */
+    atomic_bool named;             /* files without a name cannot be had in it */
     unsigned src_flags, dst_flags; /* enum fc_fs_flags */
     unsigned depth;
     uint64_t dst_dev, dst_ino;

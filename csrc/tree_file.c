@@ -136,9 +136,13 @@ static int copy_unpublished(struct copy *c)
 {
     struct fc_unpublished u;
     unsigned how = c->w->tree->how | (c->d->dst_flags & FC_FS_LOCAL ? FC_UNPUBLISHED_LOCAL : 0);
+    if (atomic_load_explicit(&c->d->named, memory_order_relaxed))
+        how |= FC_UNPUBLISHED_NAMED;
     int rc = fc_unpublished_create(&u, c->d->dst, mode_to_make(c), how, &c->e);
     if (rc != 0)
         return rc;
+    if (u.name[0] != '\0') /* not tried again for each file */
+        atomic_store_explicit(&c->d->named, true, memory_order_relaxed);
     rc = fill(c, u.fd);
     if (rc == 0)
         rc = fc_unpublished_publish(&u, c->name, &c->e);

@@ -6,6 +6,8 @@ import pickle
 import random
 import socket
 import stat
+import threading
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -407,6 +409,43 @@ def test_a_wrong_option_is_refused_by_name(
     with pytest.raises(kind, match=next(iter(options))):
         fastcopy.transfer(src, dst, **options)
     assert not dst.exists()
+
+
+# ---- proof ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.release
+@pytest.mark.parametrize("verify", ("auto", "compare", "hash", "media"))
+def test_every_file_is_proved(src: Path, dst: Path, verify: str) -> None:
+    try:
+        report = fastcopy.transfer(src, dst, verify=verify, preset="safe")
+    except fastcopy.TreeError as error:
+        assert verify == "media" and error.code == "COPY_E_UNSUPPORTED"  # no medium behind a tmpfs
+        return
+    assert report.verified and report.verify == verify and report.files == 5
+
+
+@needs_faults
+@pytest.mark.parametrize("verify", ("compare", "hash"))
+@pytest.mark.parametrize("name", ("a.txt", "sub/deep/large.bin"))
+def test_a_copy_that_is_not_its_source_is_told(src: Path, dst: Path, verify: str, name: str) -> None:
+    """Somebody writes into the copy between its last write and its verification."""
+    spoilt = threading.Event()
+
+    def spoil() -> None:
+        while not spoilt.is_set():
+            with suppress(OSError), (dst / name).open("r+b") as file:
+                file.write(b"spoilt")
+
+    thread = threading.Thread(target=spoil)
+    thread.start()
+    try:
+        with faults(slow("pread", 0.02)), pytest.raises(fastcopy.TreeError) as failure:
+            fastcopy.transfer(src, dst, verify=verify, atomic=False, include=f"/{name}", on_change="warn")
+    finally:
+        spoilt.set()
+        thread.join()
+    assert [(e.path, e.code) for e in failure.value.errors] == [(name, "VERIFY_E_MISMATCH")]
 
 
 # ---- being told, and stopping --------------------------------------------------------------------------
