@@ -292,6 +292,12 @@ static void copy_file(struct fc_tree_worker *w, struct fc_tree_dir *d, const cha
         fc_links_copied(w, st, rc == 0);
 }
 
+static void found(struct fc_tree_worker *w, uint64_t size)
+{
+    FC_COUNT(w, files_found, 1);
+    FC_COUNT(w, bytes_found, size);
+}
+
 void fc_tree_file_found(struct fc_tree_worker *w, struct fc_tree_dir *d, const char *name,
                         const struct stat *st)
 {
@@ -301,9 +307,8 @@ void fc_tree_file_found(struct fc_tree_worker *w, struct fc_tree_dir *d, const c
         FC_COUNT(w, skipped, 1);
         return;
     }
-    FC_COUNT(w, files_found, 1);
-    FC_COUNT(w, bytes_found, size);
     if (t->collecting) {
+        found(w, size);
         if (!fc_tree_push_file(w, d, name, size, true))
             fc_tree_fail_call(w, d, name, -ENOMEM, FC_OP_memory, FC_AT_SOURCE);
         return;
@@ -312,6 +317,7 @@ void fc_tree_file_found(struct fc_tree_worker *w, struct fc_tree_dir *d, const c
     enum fc_tree_verdict verdict = fc_tree_look(w, d, name, st, &there);
     if (verdict == FC_TREE_LEAVE)
         return;
+    found(w, size);
     if (size > t->tuning->small && !t->o->dry_run && fc_tree_push_file(w, d, name, size, false))
         return;
     copy_file(w, d, name, st, verdict);

@@ -147,6 +147,37 @@ def what_was_copied() -> None:
         assert_type(failure.error, OSError | None)
 
 
+def trees() -> None:
+    report = fastcopy.transfer(
+        src,
+        dst,
+        existing="update",
+        symlinks="follow",
+        special="recreate",
+        include="*.py",
+        exclude=["build/", b"\xff*"],
+        min_size=1,
+        max_size=None,
+        one_filesystem=True,
+        order="largest_first",
+        dry_run=True,
+        on_error="stop",
+        preserve={"mode", "times", "owner", "xattr", "links"},
+    )
+    assert_type(report.files + report.directories + report.symlinks + report.links + report.special, int)
+    assert_type(report.shared + report.holes + report.skipped + report.excluded + report.error_count, int)
+    assert_type(report.errors, tuple[fastcopy.EntryError, ...])
+    try:
+        fastcopy.plan(src, dst).run()
+    except fastcopy.TreeError as error:
+        assert_type(error.report, fastcopy.Report)
+        assert_type(error.error_count, int)
+        for entry in error.errors:
+            assert_type(entry.path, str | bytes)
+            assert_type(entry.operation, str | None)
+            assert_type(entry.errno, int)
+
+
 def errors() -> None:
     try:
         fastcopy.transfer(src, dst)
