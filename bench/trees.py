@@ -125,7 +125,7 @@ def curve(where: Path) -> None:
     """Is the cost a straight line? Microseconds a file, and the private memory of the process."""
     for count in (1000, 10_000, 100_000, 1_000_000):
         src, dst = where / "source", where / "copy"
-        fill(src, count, max(1, count // 1000), 100, 100)
+        fill(src, count, max(1, count // 1000), 0, 0)
         program = (
             "import sys, time, fastcopy\n"
             "began = time.perf_counter()\n"

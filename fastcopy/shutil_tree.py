@@ -43,18 +43,18 @@ def copytree(
         pass  # as shutil: a source that is no directory is told before anything is made
     os.makedirs(dst, exist_ok=dirs_exist_ok)
     report = _run(src, dst, symlinks, options)
+    failed = {path: operation for path, operation, *_ in reversed(report["errors"])}  # the first of each
+    paths: list[Any] = list(failed) if isinstance(os.fspath(src), bytes) else [os.fsdecode(path) for path in failed]
     errors: list[Any] = []
-    for path in dict.fromkeys(error[0] for error in report["errors"]):
-        relative: Any = path if isinstance(os.fspath(src), bytes) else os.fsdecode(path)
+    for path, operation in zip(paths, failed.values(), strict=True):
+        if path or operation == "getdents":  # else only the metadata of the tree itself
+            _once_more(src, dst, path, symlinks, copy_function, again, errors)
+    # Making them once more has moved the times of the directories that they are in; "" is the tree itself.
+    for directory in dict.fromkeys(os.path.dirname(path) for path in paths):
         try:
-            if path:
-                _once_more(src, dst, relative, symlinks, copy_function, again)
-            else:
-                shutil.copystat(src, dst)
-        except shutil.Error as error:
-            errors.extend(error.args[0])
+            shutil.copystat(_below(src, directory), _below(dst, directory))
         except OSError as error:
-            errors.append((_below(src, relative), _below(dst, relative), str(error)))
+            errors.append((_below(src, directory), _below(dst, directory), str(error)))
     if errors:
         raise shutil.Error(errors)
     return dst
@@ -87,18 +87,22 @@ def _once_more(
     symlinks: bool,
     copy_function: Callable[..., object],
     again: Callable[..., Any],
+    errors: list[Any],
 ) -> None:
     """The body of the loop of `shutil.copytree`, for one entry."""
-    srcname = os.path.join(src, path)
-    dstname = os.path.join(dst, path)
-    if symlinks and os.path.islink(srcname):
-        os.symlink(os.readlink(srcname), dstname)
-        shutil.copystat(srcname, dstname, follow_symlinks=False)
-        return
-    if os.path.isdir(srcname):
-        again(srcname, dstname, symlinks, None, copy_function, False, True)
-    else:
-        copy_function(srcname, dstname)
+    srcname, dstname = _below(src, path), _below(dst, path)
+    try:
+        if symlinks and os.path.islink(srcname):
+            os.symlink(os.readlink(srcname), dstname)
+            shutil.copystat(srcname, dstname, follow_symlinks=False)
+        elif os.path.isdir(srcname):
+            again(srcname, dstname, symlinks, None, copy_function, False, True)
+        else:
+            copy_function(srcname, dstname)
+    except shutil.Error as error:
+        errors.extend(error.args[0])
+    except OSError as error:
+        errors.append((srcname, dstname, str(error)))
 
 
 def _below(root: Any, path: str) -> Any:
