@@ -45,6 +45,7 @@ def by_engine(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return tree(src, dst, *args, **options)
 
     monkeypatch.setattr(_core, "tree", watched)
+    monkeypatch.setattr(_core, "somebody_audits", lambda: False)  # another test's hook stays for ever
     return given
 
 
@@ -113,7 +114,7 @@ def test_errors_are_shutils_triples(src: Path, tmp_path: Path, symlinks: bool, b
 
 
 @needs_faults
-def test_what_failed_once_is_done_by_shutils_loop(src: Path, tmp_path: Path) -> None:
+def test_what_failed_once_is_done_by_shutils_loop(src: Path, tmp_path: Path, by_engine) -> None:
     for operation in ("open", "pread", "mkdirat", "getdents", "futimens", "fchmod", "fstatat"):
         for nth in (1, 2, 4):
             dst = tmp_path / f"{operation}{nth}"
