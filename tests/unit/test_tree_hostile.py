@@ -15,13 +15,25 @@ from pathlib import Path
 import pytest
 
 import fastcopy
-from support.faults import Rule, fails, faults, needs_faults, slow, struck
+from support.faults import Rule, calls, fails, faults, needs_faults, slow, struck
 from support.state import descriptors, nothing_leaked
 from support.trees import AWKWARD, state
 
 # What a tree calls; a script of faults walks them.
 OPERATIONS = [
-    *("open", "fstat", "fstatat", "getdents", "readlinkat", "pread", "pwrite", "fchmod", "futimens", "fchownat"),
+    *(
+        "open",
+        "fstat",
+        "fstatat",
+        "getdents",
+        "readlinkat",
+        "pread",
+        "pwrite",
+        "fchmod",
+        "fchown",
+        "fchownat",
+        "futimens",
+    ),
     *("utimensat", "flistxattr", "fgetxattr", "linkat", "symlinkat", "mknodat", "mkdirat", "renameat", "unlinkat"),
     *("fstatfs", "getrandom", "memory", "thread", "close", "fsync", "syncfs"),
 ]
@@ -332,6 +344,18 @@ def test_any_call_that_fails_is_told_and_leaves_whole_files(small_tree: Path, op
             if mode[0] == "-" and not temporary and operation != "close":
                 assert content == wanted[name][2], (operation, nth, name)
         remove(dst)
+
+
+@needs_faults
+def test_every_operation_of_a_tree_is_among_them(small_tree: Path) -> None:
+    called: set[str] = set()
+    for sync in ("data", "full"):
+        for existing in ("overwrite", "update"):
+            with faults():
+                options = {"special": "recreate", "preserve": {"mode", "times", "owner", "xattr", "links"}}
+                fastcopy.transfer(small_tree, small_tree.parent / "dst", sync=sync, existing=existing, **options)
+            called |= {operation for operation, count in calls.items() if count}
+    assert called >= set(OPERATIONS)
 
 
 @needs_faults
