@@ -21,21 +21,9 @@ from support.trees import AWKWARD, state
 
 # What a tree calls; a script of faults walks them.
 OPERATIONS = [
-    *(
-        "open",
-        "fstat",
-        "fstatat",
-        "getdents",
-        "readlinkat",
-        "pread",
-        "pwrite",
-        "fchmod",
-        "fchown",
-        "fchownat",
-        "futimens",
-    ),
-    *("utimensat", "flistxattr", "fgetxattr", "linkat", "symlinkat", "mknodat", "mkdirat", "renameat", "unlinkat"),
-    *("fstatfs", "getrandom", "memory", "thread", "close", "fsync", "syncfs"),
+    *("open", "close", "fstat", "fstatat", "fstatfs", "getdents", "readlinkat", "pread", "pwrite", "memory"),
+    *("fchmod", "fchown", "fchownat", "futimens", "utimensat", "flistxattr", "fgetxattr", "thread", "getrandom"),
+    *("linkat", "symlinkat", "mknodat", "mkdirat", "renameat", "unlinkat", "fsync", "syncfs"),
 ]
 
 
