@@ -208,6 +208,20 @@ static int open_in_place(struct ends *n, const struct fc_plan *p, struct fc_erro
     return rc != 0 ? rc : fd;
 }
 
+/* That the source moved meanwhile says more than that it is not what it was. */
+static int verify(const struct fc_plan *p, const struct fc_options *o, int src, int dst,
+                  const struct fc_hooks *h, struct fc_report *r)
+{
+    int rc = fc_verify(p, src, dst, h, r);
+    if (rc == 0 || r->error.code != FC_VERIFY_E_MISMATCH)
+        return rc;
+    struct fc_error mismatch = r->error;
+    int moved_too = check_source(p, o, src, r);
+    if (moved_too == 0)
+        r->error = mismatch;
+    return moved_too != 0 ? moved_too : rc;
+}
+
 /* Everything between an open destination and its publication. */
 static int fill(const struct fc_plan *p, const struct fc_options *o, struct ends *n, int dst,
                 const struct fc_hooks *h, struct fc_report *r)
@@ -217,14 +231,7 @@ static int fill(const struct fc_plan *p, const struct fc_options *o, struct ends
     if (rc == 0)
         rc = check_source(p, o, n->src, r);
     if (rc == 0)
-        rc = fc_verify(p, n->src, dst, h, r);
-    if (rc == -EBADMSG) { /* that the source moved meanwhile says more */
-        struct fc_error mismatch = r->error;
-        int moved_too = check_source(p, o, n->src, r);
-        if (moved_too != 0)
-            return moved_too;
-        r->error = mismatch;
-    }
+        rc = verify(p, o, n->src, dst, h, r);
     if (rc == 0)
         rc = fc_metadata_copy(n->src, &n->src_st, dst, o, &r->warnings, &r->error);
     if (rc == 0)
@@ -334,7 +341,7 @@ int fc_copy_opened(int src_fd, const struct stat *src, int dst_fd, const struct 
     if (rc == 0)
         rc = fc_job_run(p, src_fd, dst_fd, (uint64_t)dst->st_size, h, r);
     if (rc == 0)
-        rc = fc_verify(p, src_fd, dst_fd, h, r);
+        rc = verify(p, o, src_fd, dst_fd, h, r);
     return rc == 0 ? fc_job_sync(p, p->sync, dst_fd, h, r) : rc;
 }
 
