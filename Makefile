@@ -17,14 +17,14 @@ CORE := $(wildcard csrc/*.[ch] csrc/*.def csrc/engines/*.[ch] csrc/engines/*.def
 SOURCES := pyproject.toml CMakeLists.txt README.md LICENSE $(CORE) \
            $(wildcard fastcopy/*.py* fastcopy/*.pxd fastcopy/py.typed fastcopy/*/*.py)
 C_FILES := $(filter %.c %.h,$(CORE)) $(wildcard tests/c/*.[ch])
-PY_FILES := fastcopy tests tools bench
+PY_FILES := fastcopy tests tools bench docs
 
 # A build folder for each kind of build; pip and cmake find their earlier results in it.
 INSTALL := $(BIN)/python -m pip install -q --no-build-isolation --no-deps
 setting = --config-settings $(1)
 
 .PHONY: demo bench bench-quick bench-peers bench-publish test test-full test-c test-faults test-release test-contract lint format sanitize \
-        sanitize-thread sanitize-c sanitize-python venv release faults clean
+        sanitize-thread sanitize-c sanitize-python venv release faults docs clean
 
 demo: release
 	$(BIN)/python bench/demo.py $(DEMO_DIR)
@@ -114,6 +114,12 @@ test-contract: release
 # The whole product of engines, shapes, filesystems and faults, where `make test` walks a sample.
 test-full:
 	FASTCOPY_FULL=1 $(MAKE) test
+
+# ---- the site --------------------------------------------------------------------------------------
+
+# build/docs/html/index.html. The reference is made from the installed package, so that one is built first.
+docs: release
+	$(BIN)/sphinx-build -q -W --keep-going -E -d build/docs/doctrees docs build/docs/html
 
 # ---- linters ---------------------------------------------------------------------------------------
 
