@@ -167,6 +167,11 @@ def test_every_example_runs_and_prints_what_is_said(example: Example, workplace:
     run(example)
 
 
+def test_the_tutorial_can_be_followed_from_its_beginning_to_its_end(workplace: Path) -> None:
+    for example in examples("tutorial.md", source("docs/tutorial.md")):
+        run(example)
+
+
 def test_every_page_for_users_has_examples() -> None:
     assert {name_of(page) for page in EXAMPLES_IN} - {example.page for example in ALL_EXAMPLES} == WITHOUT_EXAMPLES
 
