@@ -124,6 +124,8 @@ struct fc_options {
     bool to_eof;         /* copy to the end that read finds, as shutil does, not to the size first seen */
     unsigned preserve;   /* enum fc_preserve, what to keep */
     unsigned required;   /* those of them that are an error when they cannot be kept */
+    unsigned
+        withhold; /* permissions that no copy is given; and what replaces a file keeps the mode of that */
     unsigned workers;
     unsigned batch_cpus; /* fc_batch_cpus(), asked where the environment is safe to read */
     int split_depth;
@@ -424,7 +426,13 @@ int fc_filter_make(const char *const *exclude, unsigned n_exclude, const char *c
                    unsigned n_include, struct fc_filter **out);
 void fc_filter_free(struct fc_filter *f);
 
-enum fc_existing { FC_EXISTING_OVERWRITE, FC_EXISTING_FAIL, FC_EXISTING_SKIP, FC_EXISTING_UPDATE };
+enum fc_existing {
+    FC_EXISTING_OVERWRITE,
+    FC_EXISTING_FAIL,
+    FC_EXISTING_SKIP,
+    FC_EXISTING_UPDATE,
+    FC_EXISTING_OLDER
+};
 enum fc_special { FC_SPECIAL_SKIP, FC_SPECIAL_FAIL, FC_SPECIAL_RECREATE };
 enum fc_order { FC_ORDER_AS_FOUND, FC_ORDER_SMALLEST_FIRST, FC_ORDER_LARGEST_FIRST };
 

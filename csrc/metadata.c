@@ -111,7 +111,7 @@ static int keep_attributes(struct target *t)
 
 static int keep_mode(struct target *t)
 {
-    unsigned mode = t->st->st_mode & 07777;
+    unsigned mode = t->st->st_mode & 07777 & ~t->o->withhold;
     if (t->known & FC_KNOWN_MODE)
         return 0;
     if ((mode & (S_ISUID | S_ISGID)) && !(t->known & FC_AS_SHUTIL)) {

@@ -222,6 +222,18 @@ static int verify(const struct fc_plan *p, const struct fc_options *o, int src, 
     return moved_too != 0 ? moved_too : rc;
 }
 
+/* With `withhold`, as cp without -p: a file that is there keeps its mode, and a new one passes the umask. */
+static int give_metadata(struct ends *n, int dst, const struct fc_options *o, struct fc_report *r)
+{
+    struct fc_options as_there = *o;
+    struct stat st = n->src_st;
+    if (o->withhold != 0 && n->dst_exists && S_ISREG(n->dst_st.st_mode)) {
+        as_there.withhold = 0;
+        st.st_mode = S_IFREG | (n->dst_st.st_mode & 0777);
+    }
+    return fc_metadata_copy(n->src, &st, dst, &as_there, &r->warnings, &r->error);
+}
+
 /* Everything between an open destination and its publication. */
 static int fill(const struct fc_plan *p, const struct fc_options *o, struct ends *n, int dst,
                 const struct fc_hooks *h, struct fc_report *r)
@@ -233,7 +245,7 @@ static int fill(const struct fc_plan *p, const struct fc_options *o, struct ends
     if (rc == 0)
         rc = verify(p, o, n->src, dst, h, r);
     if (rc == 0)
-        rc = fc_metadata_copy(n->src, &n->src_st, dst, o, &r->warnings, &r->error);
+        rc = give_metadata(n, dst, o, r);
     if (rc == 0)
         rc = fc_job_sync(p, p->sync, dst, h, r);
     return rc;

@@ -453,7 +453,7 @@ static void finish_destination(struct fc_tree_worker *w, struct fc_tree_dir *d)
     const struct fc_options *o = &w->tree->o->file;
     struct fc_error e;
     unsigned warnings = 0, known = 0;
-    if (d->mode_right)
+    if (d->mode_right || (!d->dst_new && o->withhold != 0))
         known |= FC_KNOWN_MODE;
     if (d->dst_new && d->parent != NULL && !d->parent->dst_gives_list)
         known |= FC_KNOWN_NO_LIST;

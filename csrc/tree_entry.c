@@ -33,6 +33,14 @@ static bool same_time(const struct timespec *src, const struct timespec *dst)
     return src->tv_sec == dst->tv_sec && (src->tv_nsec == dst->tv_nsec || dst->tv_nsec == 0);
 }
 
+/* As cp -u sees it: what is as new as the source stays, whatever it is. */
+static bool is_older(const struct stat *dst, const struct stat *src)
+{
+    return dst->st_mtim.tv_sec < src->st_mtim.tv_sec ||
+           (dst->st_mtim.tv_sec == src->st_mtim.tv_sec && dst->st_mtim.tv_nsec < src->st_mtim.tv_nsec &&
+            dst->st_mtim.tv_nsec != 0); /* nor are whole seconds older than those that were cut to them */
+}
+
 static bool agrees(const struct stat *src, const struct stat *dst)
 {
     return S_ISREG(src->st_mode) && S_ISREG(dst->st_mode) && src->st_size == dst->st_size &&
@@ -59,7 +67,8 @@ enum fc_tree_verdict fc_tree_look(struct fc_tree_worker *w, struct fc_tree_dir *
         return refuse(w, d, name, EISDIR, FC_CODE_NONE, FC_AT_DESTINATION, "a directory is not replaced");
     if (o->existing == FC_EXISTING_FAIL)
         return refuse(w, d, name, EEXIST, FC_CODE_NONE, FC_AT_DESTINATION, "it exists (existing=fail)");
-    if (o->existing == FC_EXISTING_SKIP || (o->existing == FC_EXISTING_UPDATE && agrees(st, there))) {
+    if (o->existing == FC_EXISTING_SKIP || (o->existing == FC_EXISTING_UPDATE && agrees(st, there)) ||
+        (o->existing == FC_EXISTING_OLDER && !is_older(there, st))) {
         if (o->links && st->st_nlink > 1 && S_ISREG(there->st_mode) && !o->dry_run)
             fc_links_present(w, d, name, st);
         return leave(w);
@@ -84,16 +93,17 @@ static int make(const struct node *n, int dir, const char *name)
 
 /* A symlink's mode says nothing. That of others: opening a device or a FIFO would be an act, so only its
  * name is opened, and changed through /proc. */
-static int set_mode(const struct node *n, int dir, const char *name)
+static int set_mode(const struct node *n, int dir, const char *name, const struct fc_options *o)
 {
     if (n->target != NULL)
         return 0;
+    unsigned mode = n->st->st_mode & 07777 & ~o->withhold;
     struct stat st;
     int fd = fc_sys_open(dir, name, O_PATH | O_NOFOLLOW, 0);
     int rc = fd < 0 ? fd : fc_sys_fstat(fd, &st);
     bool is_it = rc == 0 && (st.st_mode & S_IFMT) == (n->st->st_mode & S_IFMT);
-    if (is_it && (st.st_mode & 07777) != (n->st->st_mode & 07777))
-        rc = fc_sys_chmod_path(fd, n->st->st_mode & 07777);
+    if (is_it && (st.st_mode & 07777) != mode)
+        rc = fc_sys_chmod_path(fd, mode);
     if (fd >= 0)
         fc_sys_close(fd);
     return rc;
@@ -114,7 +124,7 @@ static int set_metadata(struct fc_tree_worker *w, struct fc_tree_dir *d, const c
     if (o->preserve & FC_PRESERVE_OWNER)
         done[0].rc = fc_sys_fchownat(d->dst, name, n->st->st_uid, n->st->st_gid);
     if (o->preserve & FC_PRESERVE_MODE)
-        done[1].rc = set_mode(n, d->dst, name);
+        done[1].rc = set_mode(n, d->dst, name, o);
     if (o->preserve & FC_PRESERVE_TIMES)
         done[2].rc = fc_sys_utimensat(d->dst, name, ts);
     for (int i = 0; i < 3; i++) {

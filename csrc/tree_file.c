@@ -71,8 +71,8 @@ bool fc_tree_mode_at_once(const struct fc_tree *t, const struct fc_tree_dir *d, 
 {
     const unsigned kept = t->o->file.preserve;
     return (kept & FC_PRESERVE_MODE) && !(kept & FC_PRESERVE_OWNER) && (mode & 07000) == 0 &&
-           (mode & t->umask) == 0 && !d->dst_gives_list && (d->dst_flags & FC_FS_LOCAL) &&
-           !(d->dst_flags & FC_FS_MODELESS);
+           (mode & t->o->file.withhold) == 0 && (mode & t->umask) == 0 && !d->dst_gives_list &&
+           (d->dst_flags & FC_FS_LOCAL) && !(d->dst_flags & FC_FS_MODELESS);
 }
 
 static unsigned mode_to_make(struct copy *c)
@@ -217,7 +217,8 @@ static bool is_small(const struct fc_tree *t, const struct fc_tree_dir *d, const
 {
     bool holes = st->st_blocks * 512 < st->st_size && !(d->src_flags & FC_FS_FRAGILE);
     return (t->plain || t->clones_small) && (uint64_t)st->st_size <= t->tuning->small && !holes &&
-           !(d->src_flags & (FC_FS_PSEUDO | FC_FS_NETWORK)) && (verdict == FC_TREE_NEW || t->o->file.atomic);
+           !(d->src_flags & (FC_FS_PSEUDO | FC_FS_NETWORK)) &&
+           (verdict == FC_TREE_NEW || (t->o->file.atomic && t->o->file.withhold == 0));
 }
 
 /* ---- any other ----------------------------------------------------------------------------------- */

@@ -39,6 +39,7 @@ class Options:
         no_zero_copy: bool = False,
         preserve: frozenset[str] = ...,
         required: frozenset[str] = ...,  # of `preserve`, those that are an error when they cannot be kept
+        withhold: int = 0,  # permissions that no copy is given; what replaces a file keeps its mode
         workers: int = 0,
         split_depth: int = -1,
         parallel_threshold: int = 0,

@@ -49,7 +49,7 @@ cdef tuple _PHASES = ("copy", "verify", "sync")
 cdef tuple _DIGESTS = (None, "written", "reread")
 cdef tuple _AT = ("both", "source", "destination")
 cdef tuple _FAULTS = ("errno", "short", "delay")
-cdef tuple _EXISTING = ("overwrite", "fail", "skip", "update")
+cdef tuple _EXISTING = ("overwrite", "fail", "skip", "update", "older")
 cdef tuple _SPECIAL = ("skip", "fail", "recreate")
 cdef tuple _ORDER = ("as_found", "smallest_first", "largest_first")
 # And of those that are bits, from the lowest.
@@ -92,6 +92,7 @@ cdef class Options:
         bint no_zero_copy=False,
         preserve=frozenset(("mode", "times")),
         required=frozenset(),
+        unsigned withhold=0,
         unsigned workers=0,
         int split_depth=-1,
         uint64_t parallel_threshold=0,
@@ -116,6 +117,7 @@ cdef class Options:
         c.no_zero_copy = no_zero_copy
         c.preserve = _bits(_PRESERVE, preserve)
         c.required = _bits(_PRESERVE, required)
+        c.withhold = withhold
         c.workers = workers
         c.split_depth = split_depth
         c.parallel_threshold = parallel_threshold

@@ -19,7 +19,7 @@ cdef extern from "fastcopy.h" nogil:
         int engine
         int reflink, sparse, cache, sync, verify
         bint digest, atomic, keep_failed, on_change_warn, no_zero_copy, to_eof
-        unsigned preserve, required, workers, batch_cpus
+        unsigned preserve, required, withhold, workers, batch_cpus
         int split_depth
         uint64_t parallel_threshold, min_region, chunk, window
         unsigned flush_every

@@ -33,7 +33,7 @@ OnChange = Literal["error", "warn"]
 Preset = Literal["fast", "safe", "durable"]
 Symlinks = Literal["keep", "follow"]
 Special = Literal["skip", "fail", "recreate"]
-Existing = Literal["overwrite", "fail", "skip", "update"]
+Existing = Literal["overwrite", "fail", "skip", "update", "older"]
 Order = Literal["as_found", "smallest_first", "largest_first"]
 OnError = Literal["collect", "stop"]
 Pattern = str | bytes
@@ -153,6 +153,8 @@ class Options:
     required: frozenset[str] | None = field(default=None, repr=False)
     # Not an argument: FASTCOPY_NO_ZERO_COPY.
     no_zero_copy: bool = field(default=False, repr=False)
+    # Nor this, of the command, whose copies get their mode as cp gives it: what the umask takes away.
+    withhold: int = field(default=0, repr=False)
     # What `hash` stands for, blake3 where a verification needs one and none was named; None: nothing is hashed.
     digest: Digest | None = field(default=None, init=False, repr=False, compare=False)
 
@@ -197,6 +199,7 @@ class Options:
             "no_zero_copy": self.no_zero_copy and self.reflink != "always",
             "preserve": self.preserve - {"links"},  # means something in a tree only
             "required": required - {"links"},
+            "withhold": self.withhold,
             "workers": 0 if self.workers == "auto" else self.workers,
             "split_depth": -1 if self.split_depth is None else self.split_depth,
             # "Always" is 0 for the caller, but 0 is "no wish" in the core; no file of 0 bytes is ever split.
@@ -440,4 +443,6 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
 }
 
 SHUTIL_ARGUMENTS = frozenset(ShutilArguments.__annotations__)
-ARGUMENTS = frozenset({"preset", *(f.name for f in fields(Options))} - {"required", "no_zero_copy", "digest"})
+ARGUMENTS = frozenset(
+    {"preset", *(f.name for f in fields(Options))} - {"required", "no_zero_copy", "withhold", "digest"}
+)

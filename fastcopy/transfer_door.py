@@ -241,8 +241,11 @@ def plan(src: StrOrBytesPath, dst: StrOrBytesPath, **options: Unpack[OptionArgum
     >>> fastcopy.plan("a.bin", "b.bin", engine="direct").ladder
     ('direct',)
     """
-    wishes = resolve(options)
-    source, destination = path_argument("src", src), path_argument("dst", dst)
+    return planned(path_argument("src", src), path_argument("dst", dst), resolve(options))
+
+
+def planned(source: Name, destination: Name, wishes: Options) -> Plan:
+    """`plan`, for options that were looked at already."""
     if os.path.isdir(source):
         from .tree_door import tree_plan
 

@@ -260,6 +260,7 @@ def _sentences(p: TreePlan) -> list[str]:
             "fail": "The destination must not exist.",
             "skip": "What is there already is left as it is.",
             "update": "What is there already is replaced where its size or time of modification differs.",
+            "older": "What is there already is replaced where it is older.",
         }[o.existing]
     )
     said.append("Symlinks are followed." if o.symlinks == "follow" else "Symlinks are copied as symlinks.")
