@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .options import CancelToken
     from .progress import Progress
 
-__all__ = ["CheckFailure", "check", "checksum_tree", "format_line", "parse_line"]
+__all__ = ["CheckFailure", "check", "checksum_tree", "format_line", "label_for", "parse_line"]
 
 # What a tag says -> our name of the digest.
 _TAGS = {
@@ -126,7 +126,7 @@ def checksum_tree(
     root, target = os.fsdecode(path_argument("directory", directory)), os.fsdecode(path_argument("manifest", manifest))
     digest = resolve(hash)
     check_callbacks(progress, cancel)
-    label = _label_for(digest, isinstance(hash, str), tag)
+    label = label_for(digest, isinstance(hash, str), tag)
 
     with _published(target) as (file, temporary):
         listed = sorted(_files_under(root, {_real(target), _real(temporary)}), key=lambda found: os.fsencode(found[0]))
@@ -370,7 +370,7 @@ class _Reader:
         self._watch.tick(self.done + done, self._total, phase)
 
 
-def _label_for(digest: Digest, known: bool, tag: bool) -> str | None:
+def label_for(digest: Digest, known: bool, tag: bool) -> str | None:
     """The tag that the lines have, if any. What a user's own factory makes has none, whatever its name is."""
     label = _TAG_OF.get(digest.name) if known else None
     if tag and label is None:

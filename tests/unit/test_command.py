@@ -70,14 +70,14 @@ def test_every_subcommand_explains_itself(name: str) -> None:
     assert f"usage: fastcopy {name}" in told.stdout
 
 
-@pytest.mark.parametrize(("name"), SUBCOMMANDS)
+@pytest.mark.parametrize("name", ("bench", "calibrate"))
 def test_what_fails_is_one_line(name: str, tmp_path: Path) -> None:
     done = run(name, tmp_path / "nowhere")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"fastcopy {name}: {tmp_path / 'nowhere'}: no such directory\n"
 
 
-@pytest.mark.parametrize("name", SUBCOMMANDS)
+@pytest.mark.parametrize("name", ("bench", "calibrate"))
 def test_without_numpy_it_says_what_to_install(name: str, tmp_path: Path) -> None:
     code = "import sys; sys.modules['numpy'] = None; from fastcopy.cli import main; sys.exit(main(sys.argv[1:]))"
     done = subprocess.run(

@@ -1,0 +1,323 @@
+"""`cp` and `fastcopy` meet the same situations, and leave the same trees and the same statuses behind.
+
+Where they mean to differ, a test of its own says how, and docs/coming-from.md says it to users.
+"""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fastcopy.cli import main
+from support.people import nobody_in
+
+pytestmark = [
+    pytest.mark.release,
+    pytest.mark.skipif(shutil.which("cp") is None, reason="there is no cp here"),
+]
+
+LONG_AGO = 1_000_000_000
+LATER = 1_100_000_000
+FAR_FUTURE = 4_000_000_000
+
+
+def put(path: Path, content: str, mode: int = 0o644, mtime: int = LONG_AGO) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    path.chmod(mode)
+    os.utime(path, (mtime, mtime))
+
+
+def build(root: Path) -> None:
+    """The situation: a bit of everything."""
+    root.mkdir()
+    for name, mode in (("file", 0o644), ("program", 0o755), ("secret", 0o600), ("open", 0o666), ("setuid", 0o4755)):
+        put(root / name, f"content of {name}", mode)
+    put(root / "empty", "")
+    put(root / "-dash", "dash")
+    put(root / "there", "what was there", 0o640)
+    put(root / "newer", "newer", mtime=FAR_FUTURE)
+    put(root / "dir/one", "one", 0o640)
+    put(root / "dir/sub/two", "two", 0o755)
+    put(root / "dir/empty", "")
+    (root / "dir/link").symlink_to("one")
+    (root / "dir/broken").symlink_to("nowhere")
+    (root / "dir/up").symlink_to("sub")
+    (root / "dir/sub").chmod(0o777)
+    put(root / "other/one", "other's one", mtime=LATER)
+    put(root / "other/three", "three")
+    put(root / "twin/file", "the twin of file")
+    put(root / "into/file", "into's file", 0o600, LATER)
+    put(root / "into/dir/one", "into's one", 0o600, FAR_FUTURE)
+    put(root / "into/dir/extra", "extra")
+    put(root / "merged/dir/three", "what is merged with")
+    put(root / "blocked/dir", "a file where a directory would be")
+    (root / "occupied/file").mkdir(parents=True)
+    (root / "link").symlink_to("file")
+    (root / "broken").symlink_to("nowhere")
+    (root / "dirlink").symlink_to("dir")
+    (root / "intolink").symlink_to("into")
+    (root / "therelink").symlink_to("there")
+    put(root / "linked/a", "linked")
+    os.link(root / "linked/a", root / "linked/b")
+    os.mkdir(root / "special")
+    os.mkfifo(root / "special/fifo", 0o640)
+    for path in (root / "dir/sub", root / "dir", root / "other", root / "linked", root / "special"):
+        os.utime(path, (LONG_AGO, LONG_AGO))
+    for path in (root / "link", root / "dir/link"):
+        os.utime(path, (LONG_AGO, LONG_AGO), follow_symlinks=False)
+
+
+def look(root: Path) -> dict[str, tuple[object, ...]]:
+    """Kinds, modes, owners, contents, links, and times but for those of this very run."""
+    found: dict[str, tuple[object, ...]] = {}
+    first: dict[int, str] = {}
+    for path in sorted(root.rglob("*")):
+        st = path.lstat()
+        name = str(path.relative_to(root))
+        content: object = None
+        if stat.S_ISREG(st.st_mode):
+            content = path.read_bytes()
+        elif stat.S_ISLNK(st.st_mode):
+            content = os.readlink(path)
+        time = st.st_mtime if st.st_mtime in (LONG_AGO, LATER, FAR_FUTURE) else "now"
+        same = first.setdefault(st.st_ino, name) if not stat.S_ISDIR(st.st_mode) else None
+        found[name] = (stat.filemode(st.st_mode), st.st_uid, st.st_gid, time, content, same)
+    return found
+
+
+def fastcopy(*words: str) -> int:
+    try:
+        return main(words)
+    except SystemExit as exit:
+        assert isinstance(exit.code, int)
+        return exit.code
+
+
+def both(words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both statuses are said to agree where both are 0 or neither: cp calls wrong usage 1, and we 2."""
+    for name in ("cp", "fastcopy"):
+        build(tmp_path / name)
+    by_cp = subprocess.run(("cp", *words), cwd=tmp_path / "cp", capture_output=True, text=True, env={"LC_ALL": "C"})
+    monkeypatch.chdir(tmp_path / "fastcopy")
+    status = fastcopy(*words)
+    told = f"cp {' '.join(words)}: {by_cp.returncode} {by_cp.stderr}"
+    assert (status == 0) == (by_cp.returncode == 0), told
+    assert look(tmp_path / "fastcopy") == look(tmp_path / "cp"), told
+
+
+CASES = [
+    # one file
+    *("file new", "file new/", "file nowhere/new", "missing new", "file there", "file into", "file into/", "file ."),
+    *(
+        "program new",
+        "secret new",
+        "open new",
+        "setuid new",
+        "empty new",
+        "secret there",
+        "./file new",
+        "dir/../file new",
+    ),
+    *("-- -dash new", "file -- -dash"),
+    # one directory
+    *("dir new", "-r dir new", "-r dir new/", "-r dir/ new", "-r dir/ new/", "-r dir into", "-r dir/ into"),
+    *("-r dir/. into", "-r dir/. new", "-r dir/sub/.. new", "-r dir/sub/.. into", "-R dir nowhere/new"),
+    *("-r dir merged", "-r other/. merged/dir", "-r dir blocked", "-r dir file", "-r missing new"),
+    # a file and a directory
+    *("file occupied", "-T file into", "-T file occupied/file", "-rT dir file"),
+    # several sources
+    *("file program into", "file program new", "file missing program into", "file dir into", "-r file dir into"),
+    *("file twin/file into", "file file into", "file ./file into", "file program empty", "-r dir dir into"),
+    *("-r dir other/ into",),
+    # -t, -T
+    *("-t into file program", "--target-directory=into file", "-t new file", "-t file program", "-rt into dir"),
+    *(
+        "-T file new",
+        "-T file there",
+        "-rT dir into",
+        "-rT dir new",
+        "-T file program into",
+        "-T -t into file",
+        "-t into",
+    ),
+    *("-rT dir intolink", "-r dir intolink", "file intolink", "file intolink/", "-rT dir intolink/"),
+    # what is there
+    *(
+        "-n file there",
+        "-n file new",
+        "-n file into",
+        "-rn dir into",
+        "-f file there",
+        "-u file there",
+        "-u file newer",
+    ),
+    *("-u newer there", "-u file new", "-ru dir into", "-ru other into", "-u file into"),
+    # itself
+    *("file file", "file ./file", "file link", "link file", "-a file file"),
+    # symlinks
+    *(
+        "link new",
+        "-P link new",
+        "-d link new",
+        "-a link new",
+        "-r link new",
+        "-H link new",
+        "-L link new",
+        "-rL link new",
+    ),
+    *(
+        "broken new",
+        "-P broken new",
+        "-r broken new",
+        "-rL broken new",
+        "file therelink",
+        "file broken",
+        "-P link there",
+    ),
+    *("-P link therelink", "dirlink new", "-r dirlink new", "-rH dirlink new", "-rL dirlink new", "-rP dirlink new"),
+    *("-r dirlink/ new", "-r dirlink/. new", "-rH dirlink/ into", "-rL dir/sub new", "-rH dir new"),
+    # metadata
+    *(
+        "-p file new",
+        "-p program there",
+        "-p setuid new",
+        "-p secret there",
+        "-rp dir new",
+        "-a dir new",
+        "-a dir into",
+    ),
+    *("-a file dir link broken into", "-a linked new", "-r linked new", "-a linked/a linked/b into", "-a special new"),
+    *("-r special new", "-a special/fifo new", "--preserve=mode file new", "--preserve=timestamps file new"),
+    *("--preserve=mode,timestamps,links linked/a linked/b into", "--preserve setuid new", "-pr dir/sub into"),
+    # the rest
+    *(
+        "-v file new",
+        "-x -r dir new",
+        "--reflink=never file new",
+        "--reflink=auto file new",
+        "--sparse=always file new",
+    ),
+    *(
+        "--archive dir new",
+        "--recursive dir new",
+        "--no-clobber file there",
+        "--update file newer",
+        "--force file there",
+    ),
+    *("file -r dir -t into", "file", ""),
+]
+
+# Refused as a whole, where cp copies some of it first.
+INTO_ITSELF = ("-r dir dir", "-r dir dir/.", "-r dir/sub dir/sub/inner", "-a dir dir/sub")
+
+
+@pytest.mark.parametrize("words", CASES)
+def test_both_do_the_same(words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    both(tuple(words.split()), tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("words", INTO_ITSELF)
+def test_a_directory_is_not_copied_into_itself_and_not_begun(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tmp_path / "place")
+    before = look(tmp_path / "place")
+    assert subprocess.run(("cp", *words.split()), cwd=tmp_path / "place", capture_output=True).returncode == 1
+    shutil.rmtree(tmp_path / "place")
+    build(tmp_path / "place")
+    monkeypatch.chdir(tmp_path / "place")
+    assert fastcopy(*words.split()) == 1
+    assert look(tmp_path / "place") == before
+
+
+@pytest.mark.parametrize("umask", (0o000, 0o027, 0o077))
+@pytest.mark.parametrize("words", ("open new", "-r dir new", "-a dir new", "program there", "-r special new"))
+def test_both_heed_the_umask(words: str, umask: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = os.umask(umask)
+    try:
+        both(tuple(words.split()), tmp_path, monkeypatch)
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("words", ("file there", "file new", "-r dir into", "-a dir new", "-u file there"))
+def test_in_place_is_what_cp_does_to_every_name_of_a_file(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("cp", "fastcopy"):
+        build(tmp_path / name)
+        os.link(tmp_path / name / "there", tmp_path / name / "other name")
+    subprocess.run(("cp", *words.split()), cwd=tmp_path / "cp", check=True)
+    monkeypatch.chdir(tmp_path / "fastcopy")
+    assert fastcopy("--in-place", *words.split()) == 0
+    assert look(tmp_path / "fastcopy") == look(tmp_path / "cp")
+
+
+def test_without_it_one_name_gets_the_new_file_and_the_other_keeps_the_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tmp_path / "place")
+    monkeypatch.chdir(tmp_path / "place")
+    os.link("there", "other name")
+    assert fastcopy("file", "there") == 0
+    assert Path("there").read_text() == "content of file"
+    assert Path("other name").read_text() == "what was there"
+
+
+RIGHTS = [
+    *("locked new", "readable locked", "-f readable locked", "readable closed/new", "-r closed new", "-r tree new"),
+    *(
+        "readable closed",
+        "-p readable new",
+        "-a tree new",
+        "readable open/new",
+        "-n readable locked",
+        "-u readable locked",
+    ),
+]
+
+
+@pytest.mark.parametrize("words", RIGHTS)
+def test_both_are_stopped_by_missing_rights(words: str, tmp_path: Path) -> None:
+    seen = []
+    for name in ("cp", "fastcopy"):
+        root = tmp_path / name
+        put(root / "readable", "readable")
+        put(root / "locked", "locked", mtime=LONG_AGO - 1)
+        put(root / "closed/inside", "inside")
+        put(root / "tree/a", "a")
+        put(root / "tree/locked", "locked")
+        (root / "open").mkdir()
+        for path in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
+            path.chmod(path.stat().st_mode | 0o111)
+        with nobody_in(root):
+            for path, mode in (("locked", 0o444 if "readable" in words else 0), ("tree/locked", 0), ("closed", 0o444)):
+                os.chmod(path, mode)
+            # A fork of this process, which is nobody: the program cp has no need of more.
+            status = subprocess.run(("cp", *words.split())).returncode if name == "cp" else fastcopy(*words.split())
+            for path in ("locked", "tree/locked", "closed", "new"):
+                if os.path.lexists(path):
+                    os.chmod(path, 0o755)
+            if os.path.lexists("new/locked"):
+                os.chmod("new/locked", 0o644)
+        seen.append((status != 0, {name: facts[4] for name, facts in look(root).items()}))
+    assert seen[0] == seen[1]
+
+
+def test_the_comparison_can_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(tmp_path / "one")
+    build(tmp_path / "two")
+    assert look(tmp_path / "one") == look(tmp_path / "two")
+    (tmp_path / "two/file").chmod(0o600)
+    os.utime(tmp_path / "two/there", (LATER, LATER))
+    different = {name for name, facts in look(tmp_path / "one").items() if look(tmp_path / "two")[name] != facts}
+    assert different == {"file", "there"}
+    (tmp_path / "again").mkdir()
+    with pytest.raises(AssertionError, match="cp --reflink=always"):
+        monkeypatch.setattr(sys.modules[__name__], "fastcopy", lambda *words: 0)
+        both(("--reflink=always", "missing", "new"), tmp_path / "again", monkeypatch)
