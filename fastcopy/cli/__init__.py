@@ -41,10 +41,16 @@ def main(words: Sequence[str] | None = None) -> int:
         return 0
     try:
         status = _run(words)
-        sys.stdout.flush()
-        return status
     except BrokenPipeError:
         return _nobody_listens()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _nobody_listens()
+    except OSError as error:  # what was buffered until now
+        _nobody_listens()
+        return _say("fastcopy", f"the output cannot be written: {error.strerror}", 1)
+    return status
 
 
 def _run(words: Sequence[str]) -> int:
@@ -83,8 +89,7 @@ def _nobody_listens() -> int:
 
     # What is still in the buffer would raise once more when the interpreter ends.
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(nowhere, stream.fileno())
+    os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
     return OUTPUT_CLOSED
 

@@ -364,8 +364,7 @@ class _Copier:
         if self.a.explain:
             self.voice.line(plan.explain())
         if self.a.dry_run and not wishes.dry_run:
-            if not self.a.explain:
-                self._done(src, dst, f"would be copied, {amount(plan.size)} by {plan.engine}", "file")
+            self._done(src, dst, f"would be copied, {amount(plan.size)} by {plan.engine}", "file", self.a.explain)
             return None
         return plan.run()
 
@@ -424,8 +423,8 @@ class _Copier:
         sys.stdout.buffer.write(format_line(digest, os.fsencode(dst)))
         sys.stdout.flush()
 
-    def _done(self, src: str, dst: str, what: str, kind: str) -> None:
-        if self.a.verbose or self.a.dry_run:
+    def _done(self, src: str, dst: str, what: str, kind: str, explained: bool = False) -> None:
+        if self.a.verbose or (self.a.dry_run and not explained):
             self.voice.line(f"{name(src)} -> {name(dst)} ({what})")
         self.voice.event("result", src=src, dst=dst, outcome=self._outcome, kind=kind)
 

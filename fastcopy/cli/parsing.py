@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 __all__ = ["Parser", "parse"]
 
@@ -64,9 +64,9 @@ def parse(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Nam
     """The arguments; exits 2 where they are wrong."""
     bares: dict[str, str] = {}
     for action in parser._actions:  # pyright: ignore[reportPrivateUsage]
-        bare: Any = getattr(action, "bare", None)
-        if bare is not None:
-            bares.update(dict.fromkeys(action.option_strings, bare))
+        bare: object = getattr(action, "bare", None)
+        if isinstance(bare, str):
+            bares |= dict.fromkeys(action.option_strings, bare)
     end = words.index("--") if "--" in words else len(words)
     before = [f"{word}={bares[word]}" if word in bares else word for word in words[:end]]
     # What follows `--` are names. One that begins with a dash is the same file with ./ before it.

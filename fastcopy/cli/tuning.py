@@ -33,8 +33,8 @@ def parser() -> argparse.ArgumentParser:
         PROG,
         "[PATH]",
         "Advise on settings of this machine that matter for local copies at PATH (default: here): the value that is, "
-        "the value that would be better, the command, and the reason. What would not matter here is not mentioned. Nothing "
-        "is changed; measure with `fastcopy bench` before and after.",
+        "the value that would be better, the command, and the reason. What would not matter here is not mentioned. "
+        "Nothing is changed; measure with `fastcopy bench` before and after.",
     )
     made.add_argument("path", metavar="PATH", nargs="?", default=".", help=argparse.SUPPRESS)
     made.add_argument("--json", action="store_true", help="print one JSON object a line")

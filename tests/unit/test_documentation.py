@@ -2,13 +2,20 @@
 
 An example is a fenced block of `python` in README.md or docs/. It runs in a process of its own, in a directory that
 holds `a.bin` (24 MiB), `data/one.bin`, `data/sub/two.bin` and an empty `scratch/`. Where a block of `text` follows at
-once, that is what it prints; `...` there stands for anything, and lines may be wrapped anywhere.
+once, that is what it prints; `...` there stands for anything, and lines may be wrapped anywhere. In docs/command.md,
+blocks of `console` are run too, all of them in one directory: a line that begins with `$ ` is a command, the lines below
+are all that it says, and `[2]` is its status if that is not 0.
 """
 
 import dataclasses
 import doctest
 import errno
+import json
+import os
 import re
+import shlex
+import subprocess
+import sys
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -17,10 +24,11 @@ import pytest
 
 import fastcopy
 from fastcopy import _core, manifests
-from fastcopy.cli import bench
+from fastcopy.cli import SUBCOMMANDS, bench, copy
+from fastcopy.cli.copy import option_strings
 from fastcopy.options import ARGUMENTS, PRESETS, SHUTIL_ARGUMENTS
 from support.shapes import KIB, MIB, noise
-from support.shells import python
+from support.shells import PACKAGES, python
 
 pytestmark = pytest.mark.release
 
@@ -32,6 +40,7 @@ PAGES = [*EXAMPLES_IN, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 # They say how it is, or hold what is made from elsewhere; there is nothing to try.
 WITHOUT_EXAMPLES = {
     "docs/changes.md",
+    "docs/command.md",  # which has commands
     "docs/contributing.md",
     "docs/figures.md",
     "docs/howto/index.md",
@@ -172,6 +181,39 @@ def test_the_tutorial_can_be_followed_from_its_beginning_to_its_end(workplace: P
         run(example)
 
 
+def test_every_command_of_the_page_about_the_command_says_what_is_said(workplace: Path) -> None:
+    blocks = [block[2] for block in BLOCK.finditer(source("docs/command.md")) if block[1] == "console"]
+    wrong = wrong_commands("".join(blocks))
+    assert wrong == []
+    assert len(blocks) > 4
+
+
+def wrong_commands(session: str) -> list[str]:
+    """What does not say what is said of it."""
+    wrong = []
+    environment = os.environ | {"PYTHONPATH": PACKAGES}
+    for command, told in re.findall(r"^\$ fastcopy (.*)\n((?:(?!\$ ).*\n)*)", session, re.MULTILINE):
+        status = re.search(r"^\[(\d+)\]$", told, re.MULTILINE)
+        done = subprocess.run(
+            (sys.executable, "-m", "fastcopy", *shlex.split(command)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+        )
+        expected = re.sub(r"^\[\d+\]\n", "", told, flags=re.MULTILINE)
+        options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+        right = doctest.OutputChecker().check_output(expected, done.stdout, options)
+        if not right or done.returncode != (int(status[1]) if status else 0):
+            wrong.append(f"{command}: {done.returncode} {done.stdout}")
+    return wrong
+
+
+def test_a_command_that_says_something_else_is_noticed(workplace: Path) -> None:
+    session = "$ fastcopy a.bin b.bin\n$ fastcopy -v a.bin b.bin\n$ fastcopy missing b.bin\nfastcopy: ...\n"
+    assert [line.split(":")[0] for line in wrong_commands(session)] == ["-v a.bin b.bin", "missing b.bin"]
+
+
 def test_every_page_for_users_has_examples() -> None:
     assert {name_of(page) for page in EXAMPLES_IN} - {example.page for example in ALL_EXAMPLES} == WITHOUT_EXAMPLES
 
@@ -257,6 +299,24 @@ def test_every_option_of_bench_is_described_and_no_other() -> None:
     options = {word for action in bench.parser()._actions for word in action.option_strings if word.startswith("--")}
     described = {name.split()[0] for name in table("benchmark.md", "In one command")}
     assert described == options - {"--help", "--quiet"}
+
+
+def test_every_subcommand_event_and_status_of_the_command_is_described_and_no_other() -> None:
+    described = {name.split()[0] for name in table("command.md", "Subcommands")}
+    assert described == set(SUBCOMMANDS)
+    schema = json.loads(source("fastcopy/cli/events.schema.json"))
+    assert set(table("command.md", "For programs")) == {
+        kind["properties"]["event"]["const"] for kind in schema["$defs"].values() if "properties" in kind
+    }
+    assert set(table("command.md", "How it ends")) == {"0", "1", "2", "3", "130", "141"}
+
+
+def test_every_option_of_cp_that_is_said_to_be_the_same_is_there() -> None:
+    ours = set(option_strings(copy.parser()))
+    for options, (said, *_) in table("coming-from.md", "cp").items():
+        word = re.split(r"[ =\[]", options)[0]
+        if word.startswith("-"):  # and not the heading
+            assert (word in ours) is (said != "not there"), options
 
 
 def test_every_number_that_calibrate_may_keep_is_described() -> None:
