@@ -24,7 +24,7 @@ INSTALL := $(BIN)/python -m pip install -q --no-build-isolation --no-deps
 setting = --config-settings $(1)
 
 .PHONY: demo bench bench-quick bench-peers bench-publish test test-full test-c test-faults test-release test-contract lint format sanitize \
-        sanitize-thread sanitize-c sanitize-python venv release faults docs clean
+        sanitize-thread sanitize-c sanitize-python venv release faults docs share clean
 
 demo: release
 	$(BIN)/python bench/demo.py $(DEMO_DIR)
@@ -88,6 +88,15 @@ define c-tests
 	cmake --build build/$(1)
 	$(3) ctest --test-dir build/$(1) --output-on-failure --no-tests=error
 endef
+
+# For those who make packages: what is made from the parsers, in the folders where shells and man look.
+share: release
+	mkdir -p build/share/man/man1 build/share/bash-completion/completions build/share/zsh/site-functions \
+	    build/share/fish/vendor_completions.d
+	$(BIN)/fastcopy manual >build/share/man/man1/fastcopy.1
+	$(BIN)/fastcopy completion bash >build/share/bash-completion/completions/fastcopy
+	$(BIN)/fastcopy completion zsh >build/share/zsh/site-functions/_fastcopy
+	$(BIN)/fastcopy completion fish >build/share/fish/vendor_completions.d/fastcopy.fish
 
 # ---- tests -----------------------------------------------------------------------------------------
 

@@ -48,13 +48,13 @@ def main(words: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _nobody_listens()
     except OSError as error:  # what was buffered until now
-        _nobody_listens()
-        return _say("fastcopy", f"the output cannot be written: {error.strerror}", 1)
+        return _unwritable("fastcopy", str(error.strerror))
     return status
 
 
 def _run(words: Sequence[str]) -> int:
     from .parsing import parse
+    from .voice import UnwritableError
 
     known = bool(words) and words[0] in SUBCOMMANDS
     name, rest = (words[0], words[1:]) if known else ("copy", words)
@@ -70,6 +70,8 @@ def _run(words: Sequence[str]) -> int:
         return _say(prog, str(error), 1)
     except BrokenPipeError:
         raise
+    except UnwritableError as error:
+        return _unwritable(prog, str(error))
     except OSError as error:
         from .words import of_error
 
@@ -92,6 +94,11 @@ def _nobody_listens() -> int:
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
     return OUTPUT_CLOSED
+
+
+def _unwritable(prog: str, why: str) -> int:
+    _nobody_listens()  # nor is it tried again
+    return _say(prog, f"the output cannot be written: {why}", 1)
 
 
 def _say(prog: str, what: str, status: int) -> int:

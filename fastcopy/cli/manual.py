@@ -44,7 +44,8 @@ def page(version: str) -> Iterator[str]:
     yield from (".SH NAME", "fastcopy \\- copy files and directories, fast and safely", ".SH SYNOPSIS")
     yield ".B fastcopy\n[\\fIOPTION\\fR]... \\fISRC\\fR... \\fIDST\\fR"
     for name in SUBCOMMANDS:
-        yield f".br\n.B fastcopy {name}\n{_text((parser_of(name).usage or '').removeprefix(f'fastcopy {name}'))}"
+        operands = getattr(parser_of(name), "operands", "DIR")
+        yield f".br\n.B fastcopy {name}\n[\\fIOPTION\\fR]... {_text(operands)}"
     yield from (".SH DESCRIPTION", _text(copy.description or ""), ".PP", _text(copy.epilog or ""))
     for group in copy._action_groups:  # pyright: ignore[reportPrivateUsage]
         shown = [a for a in group._group_actions if a.help != argparse.SUPPRESS]  # pyright: ignore[reportPrivateUsage]

@@ -14,10 +14,23 @@ if TYPE_CHECKING:
     from ..progress import Progress
     from .display import Display
 
-__all__ = ["FAILED", "VERSION", "Voice"]
+__all__ = ["FAILED", "UNVERIFIED", "VERSION", "UnwritableError", "Voice"]
 
 VERSION = 1  # of the schema: a field may be added to it, none changes its meaning without another number
 FAILED, UNVERIFIED = 1, 3
+
+
+class UnwritableError(Exception):
+    """Our own output cannot be written: no fault of any file that is copied."""
+
+
+def _print(text: str, flush: bool = False) -> None:
+    try:
+        print(text, flush=flush)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UnwritableError(error.strerror) from error
 
 
 class Voice:
@@ -36,12 +49,12 @@ class Voice:
         """For a person who reads along."""
         if not self.as_json and not self.quiet:
             self.pause()
-            print(text)
+            _print(text)
 
     def event(self, event: str, /, **fields: Any) -> None:
         """For a program that does."""
         if self.as_json:
-            print(json.dumps({"version": VERSION, "event": event, **fields}), flush=True)
+            _print(json.dumps({"version": VERSION, "event": event, **fields}), flush=True)
 
     def warn(self, text: str, path: str | None = None) -> None:
         """Something that is no failure."""

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -396,7 +397,8 @@ def test_a_reader_that_goes_away_is_no_traceback(here: Path, words: tuple[str, .
     assert unpublished(here / "into") == []
 
 
-def test_an_output_that_cannot_be_written_to_is_a_failure(here: Path) -> None:
+@pytest.mark.parametrize("word", ("-v", "--json"))
+def test_an_output_that_cannot_be_written_to_is_a_failure(here: Path, word: str) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             (*COMMAND, "-v", "a", "b"), stdout=full, stderr=subprocess.PIPE, text=True, env=surroundings()
@@ -405,8 +407,10 @@ def test_an_output_that_cannot_be_written_to_is_a_failure(here: Path) -> None:
     assert done.stderr == "fastcopy: the output cannot be written: No space left on device\n"
 
 
-def test_a_full_disk_is_one_line_and_the_old_file_stays(here: Path, mounts: Mounts) -> None:
-    full = mounts.small("tmpfs", 64 * MIB)
+def test_a_full_disk_is_one_line_and_the_old_file_stays(
+    here: Path, mounts: Mounts, empty_directory: Callable[[Path], Path]
+) -> None:
+    full = empty_directory(mounts.small("tmpfs", 64 * MIB))
     (full / "b").write_bytes(b"old")
     Path("large").write_bytes(noise(16 * MIB))
     with filled(full, leave=4 * MIB):

@@ -2,9 +2,10 @@
 
 An example is a fenced block of `python` in README.md or docs/. It runs in a process of its own, in a directory that
 holds `a.bin` (24 MiB), `data/one.bin`, `data/sub/two.bin` and an empty `scratch/`. Where a block of `text` follows at
-once, that is what it prints; `...` there stands for anything, and lines may be wrapped anywhere. In docs/command.md,
-blocks of `console` are run too, all of them in one directory: a line that begins with `$ ` is a command, the lines below
-are all that it says, and `[2]` is its status if that is not 0.
+once, that is what it prints; `...` there stands for anything, and lines may be wrapped anywhere.
+
+In docs/command.md blocks of `console` are run too, all of them in one such directory: a line that begins with `$ ` is a
+command, the lines below are all that it says, and `[2]` is its status if that is not 0.
 """
 
 import dataclasses
