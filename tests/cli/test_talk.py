@@ -401,7 +401,7 @@ def test_a_reader_that_goes_away_is_no_traceback(here: Path, words: tuple[str, .
 def test_an_output_that_cannot_be_written_to_is_a_failure(here: Path, word: str) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            (*COMMAND, "-v", "a", "b"), stdout=full, stderr=subprocess.PIPE, text=True, env=surroundings()
+            (*COMMAND, word, "a", "b"), stdout=full, stderr=subprocess.PIPE, text=True, env=surroundings()
         )
     assert done.returncode == 1
     assert done.stderr == "fastcopy: the output cannot be written: No space left on device\n"
