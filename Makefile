@@ -160,11 +160,15 @@ sanitize-thread: venv
 sanitize-c: venv
 	$(call c-tests,c-asan,-DFASTCOPY_SANITIZE=address$(,)undefined)
 
+# Not those tests that are about pages, commands and Python alone: they would only wait for slow processes.
+BESIDE_THE_CORE := --ignore=cli --ignore=unit/test_documentation.py --ignore=unit/test_command.py \
+    --ignore-glob='unit/test_bench*' --ignore-glob='unit/test_measure*' --ignore-glob='*/test_manifests.py'
+
 # The interpreter is not instrumented: the runtimes come in by LD_PRELOAD, and what it leaks at exit is not our affair.
 SANITIZER_LIBS = $(shell $(CC) -print-file-name=libasan.so):$(shell $(CC) -print-file-name=libubsan.so)
 sanitize-python: build/.asan
 	export LD_PRELOAD=$(SANITIZER_LIBS) PYTHONMALLOC=malloc FASTCOPY_SANITIZER=address \
-	    ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 && $(call pytest,$(ROOT)/build/asan) $(ARGS)
+	    ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 && $(call pytest,$(ROOT)/build/asan) $(BESIDE_THE_CORE) $(ARGS)
 
 clean:
 	rm -rf build .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
