@@ -152,7 +152,7 @@ def run(arguments: argparse.Namespace, prog: str = "fastcopy") -> int:
     except (UsageError, ValueError) as error:
         return usage(prog, error)
     except OSError as error:
-        voice.fail_with(f"cannot copy to {name(error.filename)}", error, dst=os.fsdecode(error.filename), do=" ")
+        voice.fail_with(f"cannot copy to {name(error.filename)}", error, dst=os.fsdecode(error.filename), do="")
         return FAILED
     return copier.run()
 

@@ -71,10 +71,10 @@ class Voice:
         self.status = max(self.status, UNVERIFIED if str(fields["code"]).startswith("VERIFY_E_MISMATCH") else FAILED)
 
     def fail_with(
-        self, what: str, error: OSError, src: str | None = None, dst: str | None = None, do: str = ""
+        self, what: str, error: OSError, src: str | None = None, dst: str | None = None, do: str | None = None
     ) -> None:
         """A failure that was raised: what could not be done, why, and what to do."""
-        do = do or words.advice(error)
+        do = words.advice(error) if do is None else do
         self.fail(
             f"{what}: {words.reason(error)}{f'; {do}' if do else ''}",
             code=getattr(error, "code", None),
