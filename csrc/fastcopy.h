@@ -299,6 +299,8 @@ struct fc_hooks {
     int (*feed)(void *arg, struct fc_feed *f);
     int (*agree)(void *arg);
     struct fc_crew *crew; /* NULL: a job makes threads of its own */
+    struct fc_sums
+        *sums; /* not NULL: digests of verify=hash are made by region where they can be, see sum.h */
 };
 
 /* Threads that are there already and may help a job that has regions left. The job is copied by the thread

@@ -164,6 +164,15 @@ static bool sees_bytes(const struct fc_job *j)
     return true;
 }
 
+/* Only `buffered` tells what it saw. */
+static bool sums_regions(const struct fc_job *j)
+{
+    bool buffered = true;
+    for (unsigned i = atomic_load(&j->rung); i < j->plan->rungs; i++)
+        buffered &= j->plan->ladder[i] == FC_ENGINE_buffered;
+    return buffered && j->plan->verify == FC_VERIFY_HASH && j->hooks != NULL && j->hooks->sums != NULL;
+}
+
 /* Into the pieces of the ring, where a digest wants the bytes in order; else into regions. */
 static int split(struct fc_job *j)
 {
@@ -171,12 +180,15 @@ static int split(struct fc_job *j)
     free(j->leaves);
     j->leaves = NULL;
     atomic_store(&j->next_leaf, 0);
-    if (p->digest && fc_makes_digests(j->hooks) && sees_bytes(j)) {
+    j->sums = sums_regions(j) ? j->hooks->sums : NULL;
+    if (p->digest && j->sums == NULL && fc_makes_digests(j->hooks) && sees_bytes(j)) {
         int rc = fc_ring_open(j, p->workers);
         j->leaf_count = rc == 0 ? (unsigned)smaller(j->ring->count, UINT32_MAX) : 0;
         return rc != 0 ? rc : fc_digest_begin(j, FC_DIGEST_WRITTEN);
     }
     int rc = fc_regions_split(p->size, p->split_depth, p->min_region, &j->leaves, &j->leaf_count);
+    if (rc == 0 && j->sums != NULL)
+        rc = fc_sums_open(j->sums, j->leaf_count, p->split_depth, p->min_region);
     return rc == 0 ? 0 : fc_fail(j, rc, FC_OP_memory, FC_AT_BOTH, 0);
 }
 
@@ -239,8 +251,14 @@ static int finish(struct fc_job *j)
     if (emptied || (!by_writing && j->dst_size != length))
         rc = set_size(j, length);
     j->report->bytes = length;
-    if (rc != 0 || j->ring == NULL)
+    if (rc != 0)
         return rc;
+    if (j->sums != NULL && length == p->size) {
+        j->sums->whole = true;
+        j->report->digest_of = FC_DIGEST_WRITTEN;
+    }
+    if (j->ring == NULL)
+        return 0;
     if (j->ring->hashed != length) /* cut short behind what was hashed already */
         return fc_digest_begin(j, FC_DIGEST_NONE);
     j->report->digest_of = FC_DIGEST_WRITTEN;
@@ -308,6 +326,8 @@ int fc_digest_begin(struct fc_job *j, enum fc_digest which)
 int fc_job_run(const struct fc_plan *p, int src_fd, int dst_fd, uint64_t old_size, const struct fc_hooks *h,
                struct fc_report *r)
 {
+    if (h != NULL && h->sums != NULL)
+        h->sums->whole = false;
     if (p->small)
         return fc_small_copy(src_fd, dst_fd, p->size, old_size, p->digest ? h : NULL, r);
     struct fc_job j = {.plan = p,

@@ -8,6 +8,7 @@
 #define FC_JOB_H
 
 #include "engines/engine.h"
+#include "sum.h"
 #include "sys.h"
 
 #include <stdatomic.h>
@@ -18,6 +19,7 @@ struct fc_job {
     struct fc_report *report;
     const struct fc_engine *reader; /* a job that only reads: its way, in place of the plan's ladder */
     struct fc_ring *ring;           /* with a digest: on their way to it; see ring.h */
+    struct fc_sums *sums;           /* or each leaf has one: made while copying, compared by a reader */
     enum fc_at at;                  /* whose fault an error of the reader is */
     enum fc_phase phase;
     uint64_t heard_ns;      /* when the caller was last asked; its own thread's */
@@ -62,6 +64,8 @@ struct fc_worker {
     unsigned char *buf; /* page-aligned: for engines through fc_place() */
     size_t buf_size;
     struct fc_piece *piece; /* with a ring: what is at work on */
+    struct fc_sum sum;      /* with sums: of the leaf at work, */
+    uint64_t leaf_from;     /* which begins here */
     bool buf_direct;
     int pass_errno;     /* of the engine that cannot go on: why, */
     enum fc_op pass_op; /* and in doing what */
@@ -75,6 +79,9 @@ struct fc_worker {
  * each transfer. Page-aligned as `at` is. */
 unsigned char *fc_place(struct fc_worker *w, uint64_t at, uint64_t n, size_t *room);
 void fc_place_zeros(struct fc_worker *w, uint64_t at, uint64_t end);
+
+/* The next bytes of the leaf at work, as they were written or read: for its digest, if it has one. */
+void fc_saw(struct fc_worker *w, const unsigned char *p, size_t n);
 
 /* n bytes at offset at have arrived. 0, or -ECANCELED: stop. */
 int fc_tick(struct fc_worker *w, uint64_t at, uint64_t n);

@@ -27,6 +27,7 @@ static int read_span(struct fc_worker *w, struct fc_span *s)
         if (now <= from)
             return FC_EOF;
         s->at = now < s->end ? now : s->end;
+        fc_saw(w, buf + (from - at), (size_t)(s->at - from));
         int rc = fc_tick(w, from, s->at - from);
         if (rc != 0)
             return rc;
@@ -125,7 +126,7 @@ static int run(struct fc_job *j, const struct fc_reading *q, uint64_t *end)
 {
     const struct fc_plan *p = j->plan;
     int rc;
-    if (q->other >= 0) {
+    if (q->other >= 0 || q->sums != NULL) {
         rc = fc_regions_split(p->size, p->split_depth, p->min_region, &j->leaves, &j->leaf_count);
         if (rc != 0)
             return fc_fail(j, rc, FC_OP_memory, FC_AT_BOTH, 0);
@@ -157,8 +158,10 @@ int fc_reading_run(const struct fc_reading *q, const struct fc_hooks *h, struct 
         .size = q->size,
         .to_eof = q->to_eof,
         .workers = q->workers,
-        .split_depth = q->workers > 1 ? fc_tuning_default.split_depth : 0,
-        .min_region = fc_tuning_default.min_region,
+        .split_depth = q->sums != NULL  ? q->sums->depth
+                       : q->workers > 1 ? fc_tuning_default.split_depth
+                                        : 0,
+        .min_region = q->sums != NULL ? q->sums->min_region : fc_tuning_default.min_region,
         .chunk = q->direct != 0 ? fc_tuning_default.chunk_direct : fc_tuning_default.chunk,
         .align = q->direct != 0 ? q->direct : 1,
         .drop_cache = q->drop_cache,
@@ -167,6 +170,7 @@ int fc_reading_run(const struct fc_reading *q, const struct fc_hooks *h, struct 
                        .hooks = h,
                        .report = r,
                        .reader = q->other >= 0 ? &comparer : &reader,
+                       .sums = q->sums,
                        .src = q->fd,
                        .dst = -1,
                        .other = q->other,

@@ -15,6 +15,8 @@ struct fc_reading {
     enum fc_at at;          /* whose fault an error is */
     unsigned workers;
     enum fc_digest digest; /* what to begin, with no other */
+    struct fc_sums
+        *sums; /* or hold each region against its own: *end is where the first begins that differs */
 };
 
 /* 0, and *end says how far it came: the end of the file, or where the two differ (a comparison of two files that

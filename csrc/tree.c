@@ -268,6 +268,7 @@ static void free_workers(struct fc_tree *t)
         fc_sys_memory_free(t->workers[i].names, FC_BATCH_BYTES, false);
         fc_sys_memory_free(t->workers[i].buf, t->workers[i].buf_size, false);
         free(t->workers[i].path);
+        free(t->workers[i].regions.of);
     }
     free(t->workers);
 }

@@ -33,6 +33,7 @@
 #define FC_TREE_H
 
 #include "job.h"
+#include "sum.h"
 
 /* Names come from the kernel in batches of about 100: enough to pay for the lock, few enough that nobody is
  * left with a second's work at the end. */
@@ -82,12 +83,6 @@ struct fc_tree_offer {
 
 struct fc_links;
 
-/* A digest on its way, see tree_digest.c. */
-struct fc_sum {
-    uint64_t lane[4], total;
-    unsigned char rest[32];
-};
-
 /* Relaxed atomics: each is written by one worker, and read by the conductor now and then. */
 struct fc_tree_tally {
 #define FC_TREE_COUNT(name) _Atomic uint64_t name;
@@ -109,6 +104,7 @@ struct fc_tree_worker {
     size_t path_room, path_length;
     uint64_t temporary;          /* the next temporary name */
     struct fc_sum sums[2], *sum; /* of a file that is verified: written and reread; the one on its way */
+    struct fc_sums regions;      /* or of its regions */
 };
 
 struct fc_tree {
@@ -208,10 +204,7 @@ void fc_tree_file_found(struct fc_tree_worker *w, struct fc_tree_dir *d, const c
 void fc_tree_file_waiting(struct fc_tree_worker *w, struct fc_tree_dir *d, const char *name);
 
 /* tree_digest.c */
-void fc_tree_digest_hooks(struct fc_hooks *h);
-void fc_sum_begin(struct fc_sum *s);
-void fc_sum_add(struct fc_sum *s, const unsigned char *p, size_t n);
-uint64_t fc_sum_end(const struct fc_sum *s);
+void fc_tree_digest_hooks(struct fc_tree_worker *w, struct fc_hooks *h);
 
 /* tree_links.c */
 enum fc_link_claim {

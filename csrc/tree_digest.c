@@ -1,104 +1,6 @@
-/* tree_digest.c: the digests of verify="hash" in a tree: made by workers, which call no Python, and compared
- * with each other, and with nothing else.
- *
- * XXH64, as its specification has it, for it keeps up with memory and any digest will do: what is proved is
- * that the copy was read back as it was written. */
+/* tree_digest.c: the hooks of verify="hash" in a tree. Regions have a digest each (sum.h); what cannot be split goes
+ * through the hooks, byte after byte. */
 #include "tree.h"
-
-#include <string.h>
-
-#define P1 UINT64_C(0x9E3779B185EBCA87)
-#define P2 UINT64_C(0xC2B2AE3D27D4EB4F)
-#define P3 UINT64_C(0x165667B19E3779F9)
-#define P4 UINT64_C(0x85EBCA77C2B2AE63)
-#define P5 UINT64_C(0x27D4EB2F165667C5)
-
-enum { BLOCK = 32 };
-_Static_assert(sizeof((struct fc_sum *)0)->rest == BLOCK, "a block");
-
-static uint64_t rotate(uint64_t x, unsigned by)
-{
-    return x << by | x >> (64 - by);
-}
-
-/* In the order of the machine: nobody else will read these digests. */
-static uint64_t word(const unsigned char *p)
-{
-    uint64_t x;
-    memcpy(&x, p, sizeof x);
-    return x;
-}
-
-static uint64_t step(uint64_t lane, uint64_t x)
-{
-    return rotate(lane + x * P2, 31) * P1;
-}
-
-void fc_sum_begin(struct fc_sum *s)
-{
-    *s = (struct fc_sum){.lane = {P1 + P2, P2, 0, 0 - P1}};
-}
-
-static void blocks(struct fc_sum *s, const unsigned char *p, size_t n)
-{
-    uint64_t a = s->lane[0], b = s->lane[1], c = s->lane[2], d = s->lane[3];
-    for (; n >= BLOCK; p += BLOCK, n -= BLOCK) {
-        a = step(a, word(p));
-        b = step(b, word(p + 8));
-        c = step(c, word(p + 16));
-        d = step(d, word(p + 24));
-    }
-    s->lane[0] = a, s->lane[1] = b, s->lane[2] = c, s->lane[3] = d;
-}
-
-void fc_sum_add(struct fc_sum *s, const unsigned char *p, size_t n)
-{
-    size_t held = s->total % BLOCK;
-    s->total += n;
-    if (held > 0) {
-        size_t more = n < BLOCK - held ? n : BLOCK - held;
-        memcpy(s->rest + held, p, more);
-        p += more;
-        n -= more;
-        if (held + more < BLOCK)
-            return;
-        blocks(s, s->rest, BLOCK);
-    }
-    blocks(s, p, n);
-    memcpy(s->rest, p + n / BLOCK * BLOCK, n % BLOCK);
-}
-
-static uint64_t merge(uint64_t h, uint64_t lane)
-{
-    return (h ^ step(0, lane)) * P1 + P4;
-}
-
-uint64_t fc_sum_end(const struct fc_sum *s)
-{
-    const uint64_t *l = s->lane;
-    const unsigned char *p = s->rest, *end = p + s->total % BLOCK;
-    uint64_t h = P5; /* the third lane, as it begins, and P5 */
-    if (s->total >= BLOCK) {
-        h = rotate(l[0], 1) + rotate(l[1], 7) + rotate(l[2], 12) + rotate(l[3], 18);
-        h = merge(merge(merge(merge(h, l[0]), l[1]), l[2]), l[3]);
-    }
-    h += s->total;
-    for (; end - p >= 8; p += 8)
-        h = rotate(h ^ step(0, word(p)), 27) * P1 + P4;
-    if (end - p >= 4) {
-        uint32_t x;
-        memcpy(&x, p, sizeof x);
-        h = rotate(h ^ x * P1, 23) * P2 + P3;
-        p += 4;
-    }
-    for (; p < end; p++)
-        h = rotate(h ^ *p * P5, 11) * P1;
-    h = (h ^ h >> 33) * P2;
-    h = (h ^ h >> 29) * P3;
-    return h ^ h >> 32;
-}
-
-/* ---- as the hooks of a job ---------------------------------------------------------------------- */
 
 static int begin(void *arg, enum fc_digest which)
 {
@@ -121,12 +23,14 @@ static int feed(void *arg, struct fc_feed *f)
 static int agree(void *arg)
 {
     struct fc_tree_worker *w = arg;
-    return fc_sum_end(&w->sums[0]) == fc_sum_end(&w->sums[1]);
+    /* Those of regions were held against each other when the copy was read again. */
+    return w->regions.whole || fc_sum_end(&w->sums[0]) == fc_sum_end(&w->sums[1]);
 }
 
-void fc_tree_digest_hooks(struct fc_hooks *h)
+void fc_tree_digest_hooks(struct fc_tree_worker *w, struct fc_hooks *h)
 {
     h->begin = begin;
     h->feed = feed;
     h->agree = agree;
+    h->sums = &w->regions;
 }

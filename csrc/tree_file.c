@@ -241,7 +241,7 @@ static int copy_by_plan(struct fc_tree_worker *w, struct fc_tree_dir *d, const c
     struct fc_request q = {d->src, name, d->dst, name, t->o->follow};
     struct fc_hooks hooks = {.conduct = conduct_job, .arg = w, .interval_ms = INTERVAL_MS, .crew = &t->crew};
     if (t->o->file.verify != FC_VERIFY_NONE)
-        fc_tree_digest_hooks(&hooks);
+        fc_tree_digest_hooks(w, &hooks);
     struct fc_options o = t->o->file;
     struct fc_facts facts;
     struct fc_plan plan;

@@ -55,6 +55,7 @@ static int check_length(struct proof *v)
 static int read_end(struct proof *v, enum fc_digest which, uint32_t direct)
 {
     bool source = which == FC_DIGEST_WRITTEN;
+    struct fc_sums *sums = source ? NULL : v->hooks->sums;
     uint64_t end = 0;
     struct fc_reading q = {.fd = source ? v->src : v->dst,
                            .other = -1,
@@ -65,11 +66,15 @@ static int read_end(struct proof *v, enum fc_digest which, uint32_t direct)
                            .total = v->total,
                            .at = source ? FC_AT_SOURCE : FC_AT_DESTINATION,
                            .workers = v->plan->readers,
-                           .digest = which};
+                           .digest = which,
+                           .sums = sums != NULL && sums->whole ? sums : NULL};
     int rc = fc_reading_run(&q, v->hooks, v->report, &end);
     v->before += v->report->bytes;
     if (rc != 0 || end == v->report->bytes)
         return rc;
+    if (q.sums != NULL)
+        return differs(v, end,
+                       "what was read again is not what was written, from the offset given on or behind it");
     return differs(v, end,
                    source ? "the source became shorter" : "the copy is shorter than what was written");
 }

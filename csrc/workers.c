@@ -90,8 +90,19 @@ unsigned char *fc_place(struct fc_worker *w, uint64_t at, uint64_t n, size_t *ro
     return piece != NULL ? piece->mem + (at - piece->from) : w->buf;
 }
 
+void fc_saw(struct fc_worker *w, const unsigned char *p, size_t n)
+{
+    if (w->job->sums != NULL)
+        fc_sum_add(&w->sum, p, n);
+}
+
 void fc_place_zeros(struct fc_worker *w, uint64_t at, uint64_t end)
 {
+    static const unsigned char zeros[64 * 1024];
+    for (uint64_t n; w->job->sums != NULL && at < end; at += n) {
+        n = end - at < sizeof zeros ? end - at : sizeof zeros;
+        fc_saw(w, zeros, (size_t)n);
+    }
     if (w->piece != NULL)
         memset(w->piece->mem + (at - w->piece->from), 0, (size_t)(end - at));
 }
@@ -190,7 +201,23 @@ static struct fc_span *claim(struct fc_worker *w)
         return w->piece != NULL ? &w->piece->span : NULL;
     }
     unsigned i = atomic_fetch_add(&j->next_leaf, 1);
-    return i < j->leaf_count && !atomic_load(&j->stop) ? &j->leaves[i] : NULL;
+    if (i >= j->leaf_count || atomic_load(&j->stop))
+        return NULL;
+    w->leaf_from = j->leaves[i].at;
+    fc_sum_begin(&w->sum);
+    return &j->leaves[i];
+}
+
+/* Keep the digest of what was written; or hold that of what was read again against it. To the job, a difference is
+ * where the source ends, as in a comparison. */
+static void finish_sum(struct fc_worker *w, const struct fc_span *leaf)
+{
+    struct fc_job *j = w->job;
+    uint64_t *kept = &j->sums->of[leaf - j->leaves], now = fc_sum_end(&w->sum);
+    if (j->reader == NULL)
+        *kept = now;
+    else if (*kept != now)
+        fc_lower(&j->eof, w->leaf_from);
 }
 
 /* One leaf after another, as long as there is one and all goes well. */
@@ -205,6 +232,8 @@ static bool work_once(struct fc_worker *w)
         return false; /* whoever failed has said so in the job */
     if (w->piece != NULL)
         fc_ring_complete(w, w->piece, rc == FC_EOF);
+    if (j->sums != NULL && rc == 0)
+        finish_sum(w, leaf);
     return true;
 }
 

@@ -24,8 +24,10 @@ static int copy(struct fc_worker *w, struct fc_span *s)
             return FC_EOF;
         int rc = j->plan->find_zeros ? fc_write_sparse(w, buf, &s->at, (size_t)got)
                                      : fc_write_all(j, buf, &s->at, (size_t)got);
-        if (rc == 0)
+        if (rc == 0) {
+            fc_saw(w, buf, (size_t)got);
             rc = fc_tick(w, at, (uint64_t)got);
+        }
         if (rc != 0)
             return rc;
     }
