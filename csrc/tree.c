@@ -234,6 +234,11 @@ static unsigned choose_workers(const struct fc_tree *t)
     return wanted > 0 ? wanted : 1;
 }
 
+static size_t room_for_files(const struct fc_tree_worker *w)
+{
+    return w->tree->proves ? 2 * w->buf_size : w->buf_size;
+}
+
 static int make_workers(struct fc_tree *t)
 {
     unsigned wanted = choose_workers(t);
@@ -253,9 +258,10 @@ static int make_workers(struct fc_tree *t)
             break;
         w->names = names;
         t->worker_count++;
-        if ((rc = fc_sys_memory(w->buf_size, false, &buf)) != 0)
+        if ((rc = fc_sys_memory(room_for_files(w), false, &buf)) != 0)
             break;
         w->buf = buf;
+        w->again = t->proves ? w->buf + w->buf_size : NULL;
     }
     if (t->worker_count > 1 && t->workers[t->worker_count - 1].buf == NULL) /* fewer than asked is no error */
         fc_sys_memory_free(t->workers[--t->worker_count].names, FC_BATCH_BYTES, false);
@@ -266,7 +272,7 @@ static void free_workers(struct fc_tree *t)
 {
     for (unsigned i = 0; i < t->worker_count; i++) {
         fc_sys_memory_free(t->workers[i].names, FC_BATCH_BYTES, false);
-        fc_sys_memory_free(t->workers[i].buf, t->workers[i].buf_size, false);
+        fc_sys_memory_free(t->workers[i].buf, room_for_files(&t->workers[i]), false);
         free(t->workers[i].path);
         free(t->workers[i].regions.of);
     }
@@ -311,15 +317,17 @@ static unsigned read_umask(void)
     return at != NULL ? (unsigned)strtoul(at + strlen("\nUmask:"), NULL, 8) : 07777;
 }
 
-/* Is one read and one write all that a small file needs? Then it is done here, and not by transfer.c. */
+/* Is one read and one write, and perhaps one read more, all that a small file needs? Then it is done by tree_file.c,
+ * and not by transfer.c. */
 static void choose_ways(struct fc_tree *t)
 {
     const struct fc_options *o = &t->o->file;
-    bool ordinary = o->sparse == FC_WHEN_AUTO && o->cache != FC_CACHE_DROP && !o->keep_failed &&
-                    o->verify == FC_VERIFY_NONE;
+    bool ordinary = o->sparse == FC_WHEN_AUTO && o->cache != FC_CACHE_DROP && !o->keep_failed;
     bool clone = o->reflink == FC_WHEN_ALWAYS || o->engine == FC_ENGINE_clone;
-    t->clones_small = ordinary && clone;
-    t->plain = ordinary && !clone && (o->engine == FC_ENGINE_NONE || o->engine == FC_ENGINE_buffered);
+    t->clones_small = ordinary && clone && o->verify == FC_VERIFY_NONE;
+    t->plain = ordinary && !clone && o->verify != FC_VERIFY_MEDIA &&
+               (o->engine == FC_ENGINE_NONE || o->engine == FC_ENGINE_buffered);
+    t->proves = t->plain && o->verify != FC_VERIFY_NONE;
     t->how = fc_can_link_descriptors() ? FC_UNPUBLISHED_LINKABLE : FC_UNPUBLISHED_NAMED;
     t->umask = read_umask();
     t->collecting = t->o->order != FC_ORDER_AS_FOUND;
@@ -372,7 +380,7 @@ static int run(struct fc_tree *t, const struct fc_tree_request *q)
         return -EOWNERDEAD;
     count(t, &r->counts);
     r->warnings = atomic_load(&t->warnings);
-    r->buffer_bytes = t->worker_count * (t->workers[0].buf_size + FC_BATCH_BYTES);
+    r->buffer_bytes = t->worker_count * (room_for_files(t->workers) + FC_BATCH_BYTES);
     return t->cancelled ? cancelled(&r->refused) : 0;
 }
 

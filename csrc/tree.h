@@ -99,7 +99,8 @@ struct fc_tree_worker {
     uint64_t in_job;      /* bytes of the present large file that are counted already */
     unsigned char *names; /* a batch */
     unsigned char *buf;   /* a small file, and a byte more */
-    size_t buf_size;
+    unsigned char *again; /* the same, read again to be verified */
+    size_t buf_size;      /* of each */
     char *path; /* of the directory of the batch, where the filter asks for it */
     size_t path_room, path_length;
     uint64_t temporary;          /* the next temporary name */
@@ -119,6 +120,7 @@ struct fc_tree {
     unsigned how;      /* enum fc_unpublished_how */
     bool plain;        /* small files may be read and written, */
     bool clones_small; /* or are to be cloned */
+    bool proves;       /* small files are read again: what was written is verified */
     struct fc_links *links;
 
     struct fc_tree_worker *workers;

@@ -6,8 +6,7 @@
  *
  * Whatever is out of the ordinary about a file goes the way of fastcopy's single files (transfer.c): holes,
  * sizes that are not to be believed, one that was exchanged since it was looked at, an engine by name,
- * everything large. What is done to such a file beyond copying it (a verification, a hash) is done there,
- * and `plain` in tree.c says that small ones need it too. */
+ * everything large, a proof by the medium. `plain` in tree.c says which small ones stay here. */
 #include "tree.h"
 
 #include "metadata.h"
@@ -56,7 +55,7 @@ struct copy {
     struct fc_tree_dir *d;
     const char *name;
     const struct stat *st;
-    int src; /* open where its attributes are to be kept, or it is to be cloned; else -1 */
+    int src; /* open where its attributes are to be kept, or it is to be cloned or verified; else -1 */
     bool mode_right;
     struct fc_error e;
 };
@@ -96,6 +95,63 @@ static int write_all(struct copy *c, int dst)
     return 0;
 }
 
+/* ---- the proof ----------------------------------------------------------------------------------- */
+
+/* All of it, and no more than that? */
+static int read_again(struct copy *c, int fd, unsigned char *buf, enum fc_at at, bool *whole)
+{
+    size_t size = (size_t)c->st->st_size, have = 0;
+    ssize_t got = 1;
+    while (got > 0 && have <= size) {
+        got = fc_sys_pread(fd, buf + have, size + 1 - have, have);
+        if (got < 0) {
+            fc_error_set(&c->e, (int)got, FC_OP_pread, at, FC_ENGINE_NONE, have);
+            return (int)got;
+        }
+        have += (size_t)got;
+    }
+    *whole = have == size;
+    return 0;
+}
+
+static int differs(struct copy *c)
+{
+    struct stat now;
+    bool warn = c->w->tree->o->file.on_change_warn;
+    if (c->src >= 0 && !warn && !(fc_sys_fstat(c->src, &now) == 0 && is_same_state(c->st, &now))) {
+        c->e = (struct fc_error){.err = ESTALE,
+                                 .code = FC_COPY_E_SOURCE_CHANGED,
+                                 .op = -1,
+                                 .engine = FC_ENGINE_NONE,
+                                 .at = FC_AT_SOURCE,
+                                 .why = "the source changed while it was copied"};
+        return -ESTALE; /* which says more */
+    }
+    c->e = (struct fc_error){.err = EBADMSG,
+                             .code = FC_VERIFY_E_MISMATCH,
+                             .op = -1,
+                             .engine = FC_ENGINE_NONE,
+                             .at = FC_AT_DESTINATION,
+                             .why = "what was read again is not what was written"};
+    return -EBADMSG;
+}
+
+/* Both verify=hash and compare: what was written is still at hand, and the bytes themselves prove more than
+ * digests of them. Only compare (which auto is, for such files) reads the source again too. */
+static int prove(struct copy *c, int dst)
+{
+    size_t size = (size_t)c->st->st_size;
+    bool whole = true;
+    int rc = 0;
+    if (c->w->tree->o->file.verify != FC_VERIFY_HASH && size > 0)
+        rc = read_again(c, c->src, c->w->buf, FC_AT_SOURCE, &whole);
+    if (rc == 0 && whole)
+        rc = read_again(c, dst, c->w->again, FC_AT_DESTINATION, &whole);
+    if (rc != 0)
+        return rc;
+    return whole && memcmp(c->w->buf, c->w->again, size) == 0 ? 0 : differs(c);
+}
+
 static int fill(struct copy *c, int dst)
 {
     const struct fc_tree *t = c->w->tree;
@@ -108,6 +164,8 @@ static int fill(struct copy *c, int dst)
         rc = (rc = fc_sys_ficlone(dst, c->src)) == 0 ? 0 : fail(c, rc, FC_OP_ficlone);
     else
         rc = write_all(c, dst);
+    if (rc == 0 && t->proves)
+        rc = prove(c, dst);
     if (rc == 0)
         rc = fc_metadata_copy_known(c->src, c->st, dst, o, known, &warnings, &c->e);
     if (rc == 0 && o->sync == FC_SYNC_FULL)
@@ -121,7 +179,8 @@ static int fill(struct copy *c, int dst)
  * file is whole or not there. */
 static int copy_in_sight(struct copy *c)
 {
-    int dst = fc_sys_open(c->d->dst, c->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode_to_make(c));
+    int access = c->w->tree->proves ? O_RDWR : O_WRONLY;
+    int dst = fc_sys_open(c->d->dst, c->name, access | O_CREAT | O_EXCL | O_NOFOLLOW, mode_to_make(c));
     if (dst < 0)
         return fail(c, dst, FC_OP_open);
     int rc = fill(c, dst), closed = fc_sys_close(dst);
@@ -174,7 +233,7 @@ static void copied(struct fc_tree_worker *w, uint64_t bytes, uint64_t written, u
 static int read_source(struct copy *c)
 {
     const struct fc_tree *t = c->w->tree;
-    bool keep_open = t->clones_small || (t->o->file.preserve & FC_PRESERVE_XATTR);
+    bool keep_open = t->clones_small || t->proves || (t->o->file.preserve & FC_PRESERVE_XATTR);
     if (c->st->st_size == 0 && !(t->o->file.preserve & FC_PRESERVE_XATTR))
         return READ_WHOLE;
     c->src = open_source(t, c->d, c->name);
