@@ -410,6 +410,7 @@ struct fc_request {
     int dst_dir;
     const char *dst;
     bool follow; /* follow a symlink as source */
+    bool fresh;  /* nothing is to have the name: what has it is an error (EEXIST), and stays */
 };
 
 /* Decide, touching nothing. */

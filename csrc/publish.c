@@ -51,7 +51,10 @@ bool fc_can_link_descriptors(void)
 
 int fc_unpublished_create(struct fc_unpublished *u, int dir, unsigned mode, unsigned how, struct fc_error *e)
 {
-    *u = (struct fc_unpublished){.dir = dir, .fd = -1, .local = (how & FC_UNPUBLISHED_LOCAL) != 0};
+    *u = (struct fc_unpublished){.dir = dir,
+                                 .fd = -1,
+                                 .local = (how & FC_UNPUBLISHED_LOCAL) != 0,
+                                 .fresh = (how & FC_UNPUBLISHED_FRESH) != 0};
     if (!(how & FC_UNPUBLISHED_NAMED) && ((how & FC_UNPUBLISHED_LINKABLE) || fc_can_link_descriptors())) {
         u->fd = fc_sys_open(dir, ".", O_RDWR | O_TMPFILE, mode);
         if (u->fd >= 0)
@@ -63,9 +66,23 @@ int fc_unpublished_create(struct fc_unpublished *u, int dir, unsigned mode, unsi
     return create_named(u, mode, e);
 }
 
+/* Not every filesystem can tell in the same step whether the name is free (EINVAL: NFS, old ones; ENOSYS: seccomp
+ * filters). There it is looked at first. */
+static int rename_fresh(struct fc_unpublished *u, const char *name)
+{
+    struct stat st;
+    int rc = fc_sys_rename_fresh(u->dir, u->name, name);
+    if (rc != -EINVAL && rc != -ENOSYS)
+        return rc;
+    rc = fc_sys_fstatat(u->dir, name, &st, AT_SYMLINK_NOFOLLOW);
+    if (rc == -ENOENT)
+        return fc_sys_renameat(u->dir, u->name, name);
+    return rc == 0 ? -EEXIST : rc;
+}
+
 static int rename_to(struct fc_unpublished *u, const char *name, struct fc_error *e)
 {
-    int rc = fc_sys_renameat(u->dir, u->name, name);
+    int rc = u->fresh ? rename_fresh(u, name) : fc_sys_renameat(u->dir, u->name, name);
     if (rc != 0)
         return fail(e, rc, FC_OP_renameat);
     u->name[0] = '\0';
@@ -84,7 +101,8 @@ int fc_unpublished_publish(struct fc_unpublished *u, const char *name, struct fc
     if (rc != 0)
         return fail(e, rc, FC_OP_close);
     rc = fc_sys_link_fd(u->fd, u->dir, name);
-    if (rc == -EEXIST) { /* linkat replaces nothing, and there is no exchange with what has no name */
+    if (rc == -EEXIST &&
+        !u->fresh) { /* linkat replaces nothing, and there is no exchange with what has no name */
         rc = make_name(u, e);
         if (rc != 0) {
             u->name[0] = '\0';

@@ -11,6 +11,7 @@ struct fc_unpublished {
     int dir;                                    /* the caller's */
     int fd;                                     /* open for reading and writing, or -1 */
     bool local;                                 /* FC_UNPUBLISHED_LOCAL */
+    bool fresh;                                 /* FC_UNPUBLISHED_FRESH */
     char name[sizeof FC_TEMPORARY_PREFIX + 16]; /* empty: it has none (O_TMPFILE) */
 };
 
@@ -18,6 +19,7 @@ enum fc_unpublished_how {
     FC_UNPUBLISHED_NAMED = 1,    /* with a name, so that it can be left behind for diagnosis */
     FC_UNPUBLISHED_LINKABLE = 2, /* fc_can_link_descriptors() was asked */
     FC_UNPUBLISHED_LOCAL = 4,    /* a filesystem whose close() has nothing to report */
+    FC_UNPUBLISHED_FRESH = 8,    /* what has the name already is not replaced: -EEXIST */
 };
 
 /* Has a file without a name a way to get one? */

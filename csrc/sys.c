@@ -371,6 +371,12 @@ int fc_sys_renameat(int dir, const char *from, const char *to)
     RETRY(int, FC_OP_renameat, NULL, renameat(dir, from, dir, to));
 }
 
+int fc_sys_rename_fresh(int dir, const char *from, const char *to)
+{
+    enum { NOREPLACE = 1 }; /* RENAME_NOREPLACE, which older headers do not have */
+    RETRY(int, FC_OP_renameat, NULL, (int)syscall(SYS_renameat2, dir, from, dir, to, NOREPLACE));
+}
+
 int fc_sys_unlinkat(int dir, const char *name)
 {
     RETRY(int, FC_OP_unlinkat, NULL, unlinkat(dir, name, 0));

@@ -67,6 +67,7 @@ int fc_sys_flush(int fd);
 
 int fc_sys_link_fd(int fd, int dir, const char *name); /* give an O_TMPFILE its name */
 int fc_sys_renameat(int dir, const char *from, const char *to);
+int fc_sys_rename_fresh(int dir, const char *from, const char *to); /* -EEXIST: replaces nothing */
 int fc_sys_unlinkat(int dir, const char *name);
 
 /* Directories, and what is neither one nor a regular file. No name is ever followed. */

@@ -82,7 +82,12 @@ static int open_directory(const struct fc_request *q, struct ends *n, struct fc_
     return n->dir < 0 ? fail(e, n->dir, FC_OP_open, FC_AT_DESTINATION) : 0;
 }
 
-static int look_at_destination(struct ends *n, const struct fc_options *o, struct fc_error *e)
+/* In a directory that was made for the copy: whoever wrote there is us, or has no business there. */
+static const char taken[] =
+    "two names of the source are one here (or somebody was faster): it is not overwritten";
+
+static int look_at_destination(const struct fc_request *q, struct ends *n, const struct fc_options *o,
+                               struct fc_error *e)
 {
     int rc = fc_sys_fstatat(n->dir, n->name, &n->dst_st, AT_SYMLINK_NOFOLLOW);
     n->dst_exists = rc == 0;
@@ -90,6 +95,8 @@ static int look_at_destination(struct ends *n, const struct fc_options *o, struc
         return 0;
     if (rc != 0)
         return fail(e, rc, FC_OP_fstatat, FC_AT_DESTINATION);
+    if (q->fresh)
+        return refuse(e, EEXIST, FC_CODE_NONE, FC_AT_DESTINATION, taken);
     if (S_ISLNK(n->dst_st.st_mode) && o->atomic)
         return 0; /* replaced, never followed */
     if (!S_ISREG(n->dst_st.st_mode))
@@ -117,7 +124,7 @@ static int open_ends(const struct fc_request *q, const struct fc_options *o, str
     if (rc == 0)
         rc = open_directory(q, n, e);
     if (rc == 0)
-        rc = look_at_destination(n, o, e);
+        rc = look_at_destination(q, n, o, e);
     if (rc != 0)
         close_ends(n);
     return rc;
@@ -183,14 +190,15 @@ static int check_source(const struct fc_plan *p, const struct fc_options *o, int
     return 0;
 }
 
-static int open_in_place(struct ends *n, const struct fc_plan *p, struct fc_error *e)
+static int open_in_place(const struct fc_request *q, struct ends *n, const struct fc_plan *p,
+                         struct fc_error *e)
 {
     bool maps = false;
     for (unsigned i = 0; i < p->rungs; i++)
         maps |= (fc_engine_get(p->ladder[i])->flags & FC_ENGINE_MAPS) != 0;
     /* O_NONBLOCK, for it may have become a FIFO since we looked. */
     int flags = (maps || p->verify != FC_VERIFY_NONE || p->digest ? O_RDWR : O_WRONLY) | O_CREAT |
-                O_NOFOLLOW | O_NOCTTY;
+                O_NOFOLLOW | O_NOCTTY | (q->fresh ? O_EXCL : 0);
     int fd = fc_sys_open(n->dir, n->name, flags | O_NONBLOCK, 0666);
     if (fd == -EAGAIN)
         fd = fc_sys_open(n->dir, n->name, flags, 0666);
@@ -265,13 +273,14 @@ static int sync_directory(struct ends *n, struct fc_error *e)
                                     : fail(e, rc, FC_OP_fsync, FC_AT_DESTINATION); /* EINVAL: needs none */
 }
 
-static int run_atomic(const struct fc_plan *p, const struct fc_options *o, struct ends *n,
-                      const struct fc_hooks *h, struct fc_report *r)
+static int run_atomic(const struct fc_request *q, const struct fc_plan *p, const struct fc_options *o,
+                      struct ends *n, const struct fc_hooks *h, struct fc_report *r)
 {
     struct fc_unpublished u;
     /* With a mode to keep, nobody else gets at the bytes before it is set. */
     unsigned mode = o->preserve & FC_PRESERVE_MODE ? 0600 : 0666;
-    int rc = fc_unpublished_create(&u, n->dir, mode, o->keep_failed, &r->error);
+    unsigned how = (o->keep_failed ? FC_UNPUBLISHED_NAMED : 0) | (q->fresh ? FC_UNPUBLISHED_FRESH : 0);
+    int rc = fc_unpublished_create(&u, n->dir, mode, how, &r->error);
     if (rc != 0)
         return rc;
     rc = fill(p, o, n, u.fd, h, r);
@@ -287,10 +296,10 @@ static int run_atomic(const struct fc_plan *p, const struct fc_options *o, struc
     return rc;
 }
 
-static int run_in_place(const struct fc_plan *p, const struct fc_options *o, struct ends *n,
-                        const struct fc_hooks *h, struct fc_report *r)
+static int run_in_place(const struct fc_request *q, const struct fc_plan *p, const struct fc_options *o,
+                        struct ends *n, const struct fc_hooks *h, struct fc_report *r)
 {
-    int dst = open_in_place(n, p, &r->error);
+    int dst = open_in_place(q, n, p, &r->error);
     if (dst < 0)
         return dst;
     int rc = fill(p, o, n, dst, h, r);
@@ -316,7 +325,7 @@ int fc_transfer_run(const struct fc_request *q, const struct fc_options *o, cons
     if (rc == 0 && p->sync == FC_SYNC_FULL)
         rc = open_to_sync(&n, &r->error);
     if (rc == 0)
-        rc = (o->atomic ? run_atomic : run_in_place)(p, o, &n, h, r);
+        rc = (o->atomic ? run_atomic : run_in_place)(q, p, o, &n, h, r);
     if (rc == -EOWNERDEAD)
         return rc;
     if (rc == 0 && p->sync == FC_SYNC_FULL)

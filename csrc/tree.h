@@ -101,7 +101,7 @@ struct fc_tree_worker {
     unsigned char *buf;   /* a small file, and a byte more */
     unsigned char *again; /* the same, read again to be verified */
     size_t buf_size;      /* of each */
-    char *path; /* of the directory of the batch, where the filter asks for it */
+    char *path;           /* of the directory of the batch, where the filter asks for it */
     size_t path_room, path_length;
     uint64_t temporary;          /* the next temporary name */
     struct fc_sum sums[2], *sum; /* of a file that is verified: written and reread; the one on its way */

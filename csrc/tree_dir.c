@@ -265,6 +265,9 @@ static bool enter_destination(struct fc_tree_worker *w, struct fc_tree_dir *d)
     int rc = t->o->dry_run ? -EEXIST : fc_sys_mkdirat(up->dst, d->name, mode_to_make(t, d));
     d->dst_new = rc == 0;
     d->mode_right &= d->dst_new;
+    if (rc == -EEXIST && up->dst_new && !t->o->as_shutil && !t->o->dry_run)
+        return refuse(w, d, EEXIST, FC_CODE_NONE, FC_AT_DESTINATION,
+                      "two names of the source are one here (or somebody was faster): they are not mixed");
     if (rc == -EEXIST)
         rc = 0;
     if (rc != 0) {

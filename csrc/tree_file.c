@@ -191,10 +191,18 @@ static int copy_in_sight(struct copy *c)
     return rc;
 }
 
+/* In a directory that we made nothing has the name, unless two names of the source fold into one here: then the
+ * second must not take the place of the first. shutil lets it. */
+static bool is_fresh(const struct fc_tree *t, const struct fc_tree_dir *d)
+{
+    return d->dst_new && !t->o->as_shutil;
+}
+
 static int copy_unpublished(struct copy *c)
 {
     struct fc_unpublished u;
     unsigned how = c->w->tree->how | (c->d->dst_flags & FC_FS_LOCAL ? FC_UNPUBLISHED_LOCAL : 0);
+    how |= is_fresh(c->w->tree, c->d) ? FC_UNPUBLISHED_FRESH : 0;
     if (atomic_load_explicit(&c->d->named, memory_order_relaxed))
         how |= FC_UNPUBLISHED_NAMED;
     int rc = fc_unpublished_create(&u, c->d->dst, mode_to_make(c), how, &c->e);
@@ -297,7 +305,7 @@ static int copy_by_plan(struct fc_tree_worker *w, struct fc_tree_dir *d, const c
 {
     enum { INTERVAL_MS = 10 };
     struct fc_tree *t = w->tree;
-    struct fc_request q = {d->src, name, d->dst, name, t->o->follow};
+    struct fc_request q = {d->src, name, d->dst, name, t->o->follow, is_fresh(t, d)};
     struct fc_hooks hooks = {.conduct = conduct_job, .arg = w, .interval_ms = INTERVAL_MS, .crew = &t->crew};
     if (t->o->file.verify != FC_VERIFY_NONE)
         fc_tree_digest_hooks(w, &hooks);

@@ -474,7 +474,7 @@ cdef class Plan:
     cdef readonly object src, dst
 
     cdef fc_request request(self):
-        return fc_request(AT_FDCWD, PyBytes_AS_STRING(self.c_src), AT_FDCWD, PyBytes_AS_STRING(self.c_dst), True)
+        return fc_request(AT_FDCWD, PyBytes_AS_STRING(self.c_src), AT_FDCWD, PyBytes_AS_STRING(self.c_dst), True, False)
 
     def facts(self):
         return _facts(&self.c_facts, self.c_options.batch_cpus)

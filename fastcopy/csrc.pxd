@@ -152,6 +152,7 @@ cdef extern from "fastcopy.h" nogil:
         int dst_dir
         const char *dst
         bint follow
+        bint fresh
 
     int fc_transfer_plan(const fc_request *q, const fc_options *o, const fc_tuning *t, fc_facts *f, fc_plan *p,
                          fc_error *e)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -422,3 +423,40 @@ def test_ctrl_c_stops_the_workers(small_tree: Path) -> None:
         with pytest.raises(KeyboardInterrupt):
             fastcopy.transfer(small_tree, small_tree.parent / "dst", workers=1)
         timer.join()
+
+
+# ---- names that are one name there -----------------------------------------------------------------------
+
+
+@needs_faults
+@pytest.mark.parametrize("size", (100, 300_000), ids=("small", "large"))
+@pytest.mark.parametrize("options", ({}, {"atomic": False}, {"verify": "hash"}), ids=str)
+def test_what_is_in_a_new_directory_already_is_not_overwritten(
+    tmp_path: Path, options: dict[str, Any], size: int
+) -> None:
+    """As where two names of the source fold into one: whoever is first, here somebody else, keeps the name."""
+    src, dst = tmp_path / "src", tmp_path / "dst"
+    names = [f"{i:03}" for i in range(100)]
+    src.mkdir()
+    for name in names:
+        (src / name).mkdir() if name.endswith("7") else (src / name).write_bytes(b"x" * size)
+    ours: set[str] = set()
+
+    def be_faster() -> None:
+        while not dst.exists():
+            pass
+        for name in names:
+            with suppress(FileExistsError), (dst / name).open("x") as file:
+                file.write("mine")
+                ours.add(name)
+
+    thread = threading.Thread(target=be_faster)
+    thread.start()
+    with faults(slow("open", 0.01)), pytest.raises(fastcopy.TreeError) as failure:
+        fastcopy.transfer(src, dst, workers=2, **options)
+    thread.join()
+    assert {(str(e.path), e.errno) for e in failure.value.errors} == {(name, errno.EEXIST) for name in ours}
+    for name in set(names) - ours:
+        assert (dst / name).is_dir() if name.endswith("7") else (dst / name).read_text() == "x" * size
+    assert {(dst / name).read_text() for name in ours} == {"mine"}
+    assert sorted(path.name for path in dst.iterdir()) == names
