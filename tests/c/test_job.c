@@ -24,7 +24,7 @@ static struct fc_options options(int engine, unsigned workers)
 
 static int copy(const struct fc_options *o, const struct fc_hooks *h, struct fc_report *r)
 {
-    struct fc_request q = {AT_FDCWD, "source", AT_FDCWD, "copy", true};
+    struct fc_request q = {AT_FDCWD, "source", AT_FDCWD, "copy", true, false};
     struct fc_facts f;
     struct fc_plan p;
     memset(r, 0, sizeof *r);

@@ -31,7 +31,7 @@ static struct fc_options options(int engine, unsigned workers)
 
 static int copy(const char *from, const struct fc_options *o, struct listener *l, struct fc_report *r)
 {
-    struct fc_request q = {AT_FDCWD, from, AT_FDCWD, "copy", true};
+    struct fc_request q = {AT_FDCWD, from, AT_FDCWD, "copy", true, false};
     struct fc_hooks h = hooks_of(l);
     struct fc_facts f;
     struct fc_plan p;
