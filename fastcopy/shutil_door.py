@@ -173,7 +173,8 @@ def copytree(
     # shutil looks for what a dangling symlink names in the working directory, not in that of the symlink: whoever
     # asks for it gets it from shutil.
     looks_for_targets = ignore_dangling_symlinks and not symlinks
-    callbacks = ignore is not None or not _is_ours(copy_function)
+    # A digest that is named is one of Python's, which the engine's threads cannot make.
+    callbacks = ignore is not None or not _is_ours(copy_function) or options.get("hash") is not None
     if callbacks or looks_for_targets or not _may_use_engine(src, dst):
         return _copytree(src, dst, symlinks, ignore, with_options, ignore_dangling_symlinks, dirs_exist_ok)
     from . import shutil_tree

@@ -432,7 +432,7 @@ class _Copier:
         from ..tree_door import TreeError
 
         if not isinstance(error, TreeError):
-            do = "-L follows symlinks" if isinstance(error, SpecialFileError) and os.path.islink(src) else ""
+            do = "-L follows symlinks" if isinstance(error, SpecialFileError) and os.path.islink(src) else None
             if isinstance(error, FileNotFoundError) and os.path.lexists(src) and not os.path.islink(src):
                 do = "make the directory that it is to be in first"
             self.voice.fail_with(f"cannot copy {name(src)} to {name(dst)}", error, src, dst, do)
