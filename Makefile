@@ -42,7 +42,7 @@ bench-quick: release
 bench-publish: release
 	$(BIN)/python bench/run.py $(BENCH_DIR) --results bench/results --readme README.md
 
-# What it is compared with: from the distribution as root, from crates.io as anybody.
+# What it is compared with: from the distribution as root, by cargo as anybody.
 bench-peers:
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && \
 	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
