@@ -96,7 +96,7 @@ static int fuse_kind(dev_t dev)
     return kind;
 }
 
-int fc_fs_of_magic(uint64_t magic)
+static int kind_of(uint64_t magic)
 {
     for (int i = 1; i < FC_FS_COUNT; i++)
         if (magics[i] == (magic & UINT64_C(0xFFFFFFFF)))
@@ -116,13 +116,19 @@ static int look_at_space(int fd, struct fc_end_facts *e)
     bool reserve = sf.f_bfree != sf.f_bavail && geteuid() == 0;
     if (sf.f_blocks != 0)
         e->free_bytes = (uint64_t)sf.f_bsize * (reserve ? sf.f_bfree : sf.f_bavail);
-    return fc_fs_of_magic((uint64_t)sf.f_type);
+    return kind_of((uint64_t)sf.f_type);
+}
+
+int fc_filesystem_of(int fd)
+{
+    struct statfs sf;
+    return fc_sys_fstatfs(fd, &sf) == 0 ? kind_of((uint64_t)sf.f_type) : -1;
 }
 
 unsigned fc_filesystem_flags_of(int fd)
 {
-    struct statfs sf;
-    return fc_sys_fstatfs(fd, &sf) == 0 ? fc_fs_flags(fc_fs_of_magic((uint64_t)sf.f_type)) : 0;
+    int fs = fc_filesystem_of(fd);
+    return fs < 0 ? 0 : fc_fs_flags(fs);
 }
 
 /* XFS is asked by a call of its own first: its statfs pushes on the freeing of deleted files, which takes

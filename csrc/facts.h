@@ -17,10 +17,9 @@ unsigned fc_cpus(void);
 void fc_facts_of(int src_fd, const struct stat *src, int dst_fd, const struct stat *dst, bool dst_exists,
                  const struct fc_options *o, const struct fc_tuning *t, struct fc_facts *f);
 
-/* The filesystem (enum fc_fs) of a number that statfs gave. */
-int fc_fs_of_magic(uint64_t magic);
-
-/* What the table knows of the filesystem of fd (enum fc_fs_flags). */
+/* The filesystem of fd (enum fc_fs_kind) by its number, -1 if it does not say; and what the table knows of it
+ * (enum fc_fs_flags). */
+int fc_filesystem_of(int fd);
 unsigned fc_filesystem_flags_of(int fd);
 
 /* CPUs and kernel version; closely, 150 us: memory and what the cgroups limit, too. */

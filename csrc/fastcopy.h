@@ -286,7 +286,7 @@ enum fc_digest { FC_DIGEST_NONE, FC_DIGEST_WRITTEN, FC_DIGEST_REREAD };
 struct fc_feed;
 
 /* Called on the calling thread. conduct about every interval_ms; anything but 0 from any of them, agree
- * excepted, cancels. The last three are there together or not at all, and make digests of bytes in their order:
+ * excepted, cancels. begin, feed and agree are there together or not at all, and make digests of bytes in order:
  * begin starts one (WRITTEN: of the source, or of what was written; REREAD: of the destination, read again; NONE: none,
  * and those begun so far are forgotten, for they are of nothing that is there), feed is to take all that
  * fc_feed_take gives, and to conduct whenever fc_feed_due says so, agree finishes what was begun and says whether

@@ -54,23 +54,18 @@ static int prepare(struct fc_job *j)
     return rc;
 }
 
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* How far the copy is whole from its beginning. */
 static uint64_t prefix(const struct fc_job *j)
 {
     uint64_t tail = atomic_load(&j->tail_from);
     if (j->ring != NULL)
-        return smaller(fc_ring_prefix(j), tail);
+        return fc_smaller(fc_ring_prefix(j), tail);
     if (j->leaves == NULL)
         return j->whole ? j->plan->size : 0;
     for (unsigned i = 0; i < j->leaf_count; i++)
         if (j->leaves[i].at < j->leaves[i].end)
-            return smaller(j->leaves[i].at, tail);
-    return smaller(j->plan->size, tail);
+            return fc_smaller(j->leaves[i].at, tail);
+    return fc_smaller(j->plan->size, tail);
 }
 
 static int follow_one(struct fc_worker *w, struct fc_span *s)
@@ -183,7 +178,7 @@ static int split(struct fc_job *j)
     j->sums = sums_regions(j) ? j->hooks->sums : NULL;
     if (p->digest && j->sums == NULL && fc_makes_digests(j->hooks) && sees_bytes(j)) {
         int rc = fc_ring_open(j, p->workers);
-        j->leaf_count = rc == 0 ? (unsigned)smaller(j->ring->count, UINT32_MAX) : 0;
+        j->leaf_count = rc == 0 ? (unsigned)fc_smaller(j->ring->count, UINT32_MAX) : 0;
         return rc != 0 ? rc : fc_digest_begin(j, FC_DIGEST_WRITTEN);
     }
     int rc = fc_regions_split(p->size, p->split_depth, p->min_region, &j->leaves, &j->leaf_count);
@@ -232,7 +227,7 @@ static int run_again_from_empty(struct fc_job *j)
 static int finish(struct fc_job *j)
 {
     const struct fc_plan *p = j->plan;
-    uint64_t end = smaller(p->size, atomic_load(&j->eof)), tail = atomic_load(&j->tail_from), length = end;
+    uint64_t end = fc_smaller(p->size, atomic_load(&j->eof)), tail = atomic_load(&j->tail_from), length = end;
     int rc = 0;
     if (tail < end)
         rc = follow(j, &tail, end);

@@ -73,6 +73,11 @@ struct fc_worker {
     struct fc_span behind[2]; /* stretches written: [0] growing, [1] on its way to the medium */
 };
 
+static inline uint64_t fc_smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* ---- for engines ------------------------------------------------------------------------------ */
 
 /* Where the bytes from offset at on are to go, of which n are left: at most *room, one chunk. Asked anew for

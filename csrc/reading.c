@@ -132,7 +132,7 @@ static int run(struct fc_job *j, const struct fc_reading *q, uint64_t *end)
             return fc_fail(j, rc, FC_OP_memory, FC_AT_BOTH, 0);
     } else {
         rc = fc_ring_open(j, p->workers);
-        j->leaf_count = rc == 0 ? (unsigned)(j->ring->count < UINT32_MAX ? j->ring->count : UINT32_MAX) : 0;
+        j->leaf_count = rc == 0 ? (unsigned)fc_smaller(j->ring->count, UINT32_MAX) : 0;
         if (rc == 0)
             rc = fc_digest_begin(j, q->digest);
     }

@@ -20,11 +20,6 @@
 #define PIECE_BEHIND (8 * FC_MIB)
 #define PIECE_MAPPED (4 * FC_MIB)
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 static uint64_t most(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
@@ -46,7 +41,7 @@ static uint64_t size_of_piece(const struct fc_plan *p, unsigned workers, unsigne
         piece = most(piece, PIECE_BEHIND);
     if (flags & FC_ENGINE_MAPS)
         piece = most(piece, PIECE_MAPPED);
-    piece = least(piece, RING_MOST / (2 * (uint64_t)workers));
+    piece = fc_smaller(piece, RING_MOST / (2 * (uint64_t)workers));
     return most((piece + align - 1) / align, 1) * align;
 }
 
@@ -57,7 +52,7 @@ int fc_ring_open(struct fc_job *j, unsigned workers)
     bool behind = p->drop_cache || p->sync != FC_SYNC_NONE;
     uint64_t piece = size_of_piece(p, workers, flags, behind);
     uint64_t count = (p->size + piece - 1) / piece;
-    uint64_t places = least(most(RING_MOST / piece, 2 * (uint64_t)workers), most(count, 1));
+    uint64_t places = fc_smaller(most(RING_MOST / piece, 2 * (uint64_t)workers), most(count, 1));
     /* Alone, the conductor hashes each piece before it goes for the next. */
     uint64_t used = workers == 1 ? 1 : behind ? places : most(RING_HOT / piece, 2 * workers);
 
@@ -69,7 +64,7 @@ int fc_ring_open(struct fc_job *j, unsigned workers)
     r->piece = (size_t)piece;
     r->count = count;
     r->places = (unsigned)places;
-    r->used = (unsigned)least(used, places);
+    r->used = (unsigned)fc_smaller(used, places);
     r->direct = (flags & FC_ENGINE_ALIGNED) != 0 || (j->reader != NULL && p->align > 1);
     r->pieces = calloc(places, sizeof *r->pieces);
     void *memory = NULL;
@@ -124,7 +119,7 @@ struct fc_piece *fc_ring_claim(struct fc_worker *w)
             r->head = 0;
         uint64_t from = r->next * r->piece;
         piece = piece_of(r, r->next);
-        *piece = (struct fc_piece){.span = {from, least(from + r->piece, j->plan->size)},
+        *piece = (struct fc_piece){.span = {from, fc_smaller(from + r->piece, j->plan->size)},
                                    .from = from,
                                    .mem = r->memory + r->head * r->piece};
         r->head++;
@@ -164,12 +159,12 @@ static unsigned stretch(const struct fc_job *j)
 static unsigned ripe(const struct fc_job *j, const unsigned char **p, size_t *n)
 {
     const struct fc_ring *r = j->ring;
-    uint64_t limit = least(atomic_load(&j->eof), atomic_load(&j->tail_from));
+    uint64_t limit = fc_smaller(atomic_load(&j->eof), atomic_load(&j->tail_from));
     unsigned run = 0, limit_run = stretch(j);
     *n = 0;
     for (uint64_t i = r->oldest; i < r->next && run < limit_run; i++, run++) {
         const struct fc_piece *piece = piece_of(r, i);
-        uint64_t end = least(piece->span.end, limit);
+        uint64_t end = fc_smaller(piece->span.end, limit);
         if (!piece->done || end <= piece->from || (run > 0 && piece->mem != *p + *n))
             break;
         if (run == 0)
@@ -254,5 +249,5 @@ uint64_t fc_ring_prefix(const struct fc_job *j)
         if (piece->span.at < piece->span.end)
             return piece->span.at;
     }
-    return least(r->next * r->piece, j->plan->size);
+    return fc_smaller(r->next * r->piece, j->plan->size);
 }

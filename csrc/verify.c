@@ -121,23 +121,16 @@ static int drop_pages(struct proof *v, uint64_t *left)
 
 /* An overlay hands on to the filesystem below, which may be memory, and takes O_DIRECT there too; and its own cache
  * is always empty. What has a medium below says how it wants to be read (ext4 and XFS do, from Linux 6.1 on). */
-static bool hides_its_medium(int fd)
+static bool hides_its_medium(int fd, int fs)
 {
-    enum { OVERLAY = 0x794C7630 };
-    struct statfs sf;
     uint32_t memory, block;
-    return fc_sys_fstatfs(fd, &sf) == 0 && sf.f_type == OVERLAY &&
-           (fc_sys_dio_align(fd, &memory, &block) != 0 || block == 0);
+    return fs == FC_FS_overlay && (fc_sys_dio_align(fd, &memory, &block) != 0 || block == 0);
 }
 
 /* A direct read need not be one: Btrfs reads what has checksums through the page cache after all (since Linux
  * 6.18), and takes O_DIRECT without a word. ext4 and XFS are known to go to the medium whatever is in memory. */
-static bool reads_directly(const struct proof *v)
+static bool reads_directly(int fs)
 {
-    struct statfs sf;
-    if (fc_sys_fstatfs(v->dst, &sf) != 0)
-        return false;
-    int fs = fc_fs_of_magic((uint64_t)sf.f_type);
     return fs == FC_FS_ext4 || fs == FC_FS_xfs;
 }
 
@@ -145,13 +138,14 @@ static int read_medium(struct proof *v)
 {
     uint64_t left = 0;
     uint32_t memory = 0, block = 0;
-    if (hides_its_medium(v->dst))
+    int fs = fc_filesystem_of(v->dst);
+    if (hides_its_medium(v->dst, fs))
         return cannot_ask(v, "verify=media: this overlay does not say what its files lie on");
     int rc = fc_job_sync(v->plan, FC_SYNC_DATA, v->dst, v->hooks, v->report);
     if (rc != 0)
         return rc;
     int seen = drop_pages(v, &left);
-    if ((seen != 0 || left != 0) && !reads_directly(v))
+    if ((seen != 0 || left != 0) && !reads_directly(fs))
         return cannot_ask(v, in_memory);
     if (fc_sys_dio_align(v->dst, &memory, &block) != 0)
         block = 4096; /* nobody says: a page suits every device known */
