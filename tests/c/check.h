@@ -28,6 +28,21 @@ static inline uint64_t next_random(uint64_t *state)
     return *state;
 }
 
+/* So that a file of a few MiB has regions, windows and flushes. */
+static inline struct fc_options options_for(int engine, unsigned workers)
+{
+    struct fc_options o;
+    fc_options_init(&o);
+    o.engine = engine;
+    o.workers = workers;
+    o.parallel_threshold = 64 * FC_KIB;
+    o.min_region = 256 * FC_KIB;
+    o.chunk = 64 * FC_KIB;
+    o.window = 256 * FC_KIB;
+    o.flush_every = 2;
+    return o;
+}
+
 /* An empty directory in the build folder, which is on a real filesystem, and becomes the working one. */
 static inline void work_in_new_directory(void)
 {

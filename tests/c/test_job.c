@@ -8,20 +8,6 @@
 
 #define SIZE (6 * FC_MIB + 12345)
 
-static struct fc_options options(int engine, unsigned workers)
-{
-    struct fc_options o;
-    fc_options_init(&o);
-    o.engine = engine;
-    o.workers = workers;
-    o.parallel_threshold = 64 * FC_KIB;
-    o.min_region = 256 * FC_KIB;
-    o.chunk = 64 * FC_KIB;
-    o.window = 256 * FC_KIB;
-    o.flush_every = 2;
-    return o;
-}
-
 static int copy(const struct fc_options *o, const struct fc_hooks *h, struct fc_report *r)
 {
     struct fc_request q = {AT_FDCWD, "source", AT_FDCWD, "copy", true, false};
@@ -52,7 +38,7 @@ static void every_engine_copies(void)
     for (int engine = FC_ENGINE_NONE; engine < FC_ENGINE_COUNT; engine++) {
         for (unsigned workers = 1; workers <= 5; workers += 2) {
             for (int shape = 0; shape < 8; shape++) {
-                struct fc_options o = options(engine, workers);
+                struct fc_options o = options_for(engine, workers);
                 struct fc_report r;
                 unsigned calls = 0;
                 struct fc_hooks h = {.conduct = count_calls, .arg = &calls, .interval_ms = 1};
@@ -109,7 +95,7 @@ static void a_failure_stops_all_and_leaves_nothing(void)
     make_file("copy", 1000, 7);
     for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
         for (unsigned nth = 1; nth < 40; nth += 6) {
-            struct fc_options o = options(FC_ENGINE_buffered, 4);
+            struct fc_options o = options_for(FC_ENGINE_buffered, 4);
             struct fc_report r;
             struct fc_fault fault = {ops[i], nth, true, FC_FAULT_ERRNO, EIO};
             CHECK(fc_faults_set(&fault, 1) == 0);
@@ -136,7 +122,7 @@ static void a_failure_stops_all_and_leaves_nothing(void)
 static void cancelling_ends_it(void)
 {
     for (unsigned workers = 1; workers <= 4; workers += 3) {
-        struct fc_options o = options(FC_ENGINE_buffered, workers);
+        struct fc_options o = options_for(FC_ENGINE_buffered, workers);
         struct fc_report r;
         struct fc_hooks h = {.conduct = cancel_at_once, .interval_ms = 1};
         struct fc_fault slow = {FC_OP_pwrite, 1, true, FC_FAULT_DELAY, 2000};
@@ -154,7 +140,7 @@ static void a_copy_without_threads_is_a_copy(void)
     static const int ops[] = {FC_OP_thread, FC_OP_memory};
     for (size_t i = 0; i < 2; i++) {
         for (unsigned nth = 1; nth <= 3; nth++) {
-            struct fc_options o = options(FC_ENGINE_buffered, 4);
+            struct fc_options o = options_for(FC_ENGINE_buffered, 4);
             struct fc_report r;
             struct fc_fault fault = {ops[i], nth, true, FC_FAULT_ERRNO, EAGAIN};
             CHECK(fc_faults_set(&fault, 1) == 0);
@@ -179,7 +165,7 @@ static void an_error_of_writeback_is_never_lost(void)
     static const int engines[] = {FC_ENGINE_buffered, FC_ENGINE_direct, FC_ENGINE_mapped};
     for (size_t i = 0; i < 3; i++) {
         for (unsigned nth = 1; nth <= 6; nth++) {
-            struct fc_options o = options(engines[i], 1);
+            struct fc_options o = options_for(engines[i], 1);
             struct fc_report r;
             o.sync = FC_SYNC_DATA;
             o.cache = nth % 2 ? FC_CACHE_DROP : FC_CACHE_AUTO;

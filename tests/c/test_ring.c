@@ -16,15 +16,7 @@ static const int engines[] = {FC_ENGINE_NONE, FC_ENGINE_buffered, FC_ENGINE_dire
 
 static struct fc_options options(int engine, unsigned workers)
 {
-    struct fc_options o;
-    fc_options_init(&o);
-    o.engine = engine;
-    o.workers = workers;
-    o.parallel_threshold = 64 * FC_KIB;
-    o.min_region = 256 * FC_KIB;
-    o.chunk = 64 * FC_KIB;
-    o.window = 256 * FC_KIB;
-    o.flush_every = 2;
+    struct fc_options o = options_for(engine, workers);
     o.digest = true;
     return o;
 }
