@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from fastcopy import VerifyError, transfer_door
 from fastcopy.cli import SUBCOMMANDS, completion, main, place, tuning
 from fastcopy.cli.display import display_for, summary
 from support.mounts import Mounts, filled
+from support.settings import unavailable
 from support.shapes import KIB, MIB, noise
 from support.shells import PACKAGES
 from support.state import unpublished
@@ -455,8 +457,8 @@ def on_a_terminal(words: tuple[str, ...], cwd: Path, answer: bytes = b"", code: 
 
 @pytest.mark.parametrize("code", ("pass", "sys.modules['rich.console'] = None"), ids=("rich", "without rich"))
 def test_progress_is_drawn_on_a_terminal(here: Path, code: str) -> None:
-    if code == "pass":
-        pytest.importorskip("rich", reason="rich is not installed")
+    if code == "pass" and find_spec("rich") is None:
+        unavailable("rich is not installed")
     done, shown = on_a_terminal(("--progress", "-r", "tree", "copied"), here, code=code)
     assert done == 0
     assert "copy" in shown and ("━" in shown) is (code == "pass")
@@ -516,7 +518,7 @@ def test_a_completion_script_can_be_read_by_its_shell(
         for option in completion.options_of(completion.parser_of(name)):
             assert all((word[2:] if shell == "fish" else word) in told for word in option.longs)
     if shutil.which(shell) is None:
-        pytest.skip(f"{shell} is not installed: its script was not read by it")
+        unavailable(f"{shell} is not installed: its script was not read by it")
     subprocess.run((*CHECKERS[shell], str(script)), check=True, capture_output=True)
 
 
@@ -545,7 +547,7 @@ def test_the_man_page_renders_and_names_every_option(capsys: pytest.CaptureFixtu
     assert status("manual") == 0
     source = capsys.readouterr().out
     if shutil.which("groff") is None:
-        pytest.skip("groff is not installed: the page was not rendered")
+        unavailable("groff is not installed: the page was not rendered")
     page = subprocess.run(
         ("groff", "-man", "-Tascii", "-P-cbou", "-ww", "-rLL=100n"),
         input=source,

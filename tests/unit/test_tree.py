@@ -16,6 +16,7 @@ import pytest
 import fastcopy
 from support.faults import fails, faults, needs_faults, slow, struck
 from support.people import nobody_in
+from support.settings import unavailable
 from support.shapes import noise
 from support.state import notes, nothing_leaked
 from support.trees import make_tree, state
@@ -145,7 +146,7 @@ def test_extended_attributes_are_kept_when_asked_for(src: Path, dst: Path) -> No
         try:
             os.setxattr(src / name, "user.fastcopy", name.encode())
         except OSError:
-            pytest.skip("this filesystem has no user attributes")
+            unavailable("this filesystem has no user attributes")
     fastcopy.transfer(src, dst, preserve={"mode", "times", "xattr"})
     for name in ("a.txt", "sub", "empty"):
         assert os.getxattr(dst / name, "user.fastcopy") == name.encode()
@@ -272,7 +273,7 @@ def test_one_filesystem_leaves_a_mount_point_empty(dst: Path) -> None:
         if os.path.ismount(mounted) and os.stat(mounted).st_dev != os.stat("/dev").st_dev:
             break
     else:
-        pytest.skip("nothing is mounted below /dev")
+        unavailable("nothing is mounted below /dev")
     fastcopy.transfer("/dev", dst, one_filesystem=True, max_size=0)
     assert (dst / os.path.basename(mounted)).is_dir()
     assert not os.listdir(dst / os.path.basename(mounted))
