@@ -331,16 +331,6 @@ unsigned fc_batch_cpus(void)
  * that take 10 ms; and a clone takes 20 us whatever the size. */
 #define LOOK_CLOSELY (64 * FC_MIB)
 
-static bool will_clone(const struct fc_facts *f, const struct fc_options *o, const struct fc_tuning *t)
-{
-    /* An overlay says neither yes nor no, so a copy there must be ready for both. */
-    bool can = f->src.fs == f->dst.fs && f->src.fs != FC_FS_overlay &&
-               (f->src.fs_flags & f->dst.fs_flags & FC_FS_CLONES) != 0;
-    bool may = (o->engine == FC_ENGINE_NONE || o->engine == FC_ENGINE_clone) && o->reflink != FC_WHEN_NEVER &&
-               o->sparse == FC_WHEN_AUTO && !o->no_zero_copy && o->cache != FC_CACHE_DROP;
-    return can && may && !fc_plan_rewrites(f, o, t);
-}
-
 static void look_closely(int src_fd, int dst_fd, const struct fc_options *o, const struct fc_tuning *t,
                          struct fc_facts *f)
 {
@@ -376,7 +366,7 @@ void fc_facts_of(int src_fd, const struct stat *src, int dst_fd, const struct st
 
     bool named = o->engine != FC_ENGINE_NONE || o->cache == FC_CACHE_DROP;
     bool reread = o->verify != FC_VERIFY_NONE || o->digest;
-    if ((f->src.id.size <= t->small && !named) || (will_clone(f, o, t) && !reread))
+    if ((f->src.id.size <= t->small && !named) || (fc_plan_will_clone(f, o, t) && !reread))
         return;
     if (f->dst.free_bytes == UINT64_MAX && !o->to_eof) /* as shutil: nobody will ask */
         look_at_space(dst_fd, &f->dst);

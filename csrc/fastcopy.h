@@ -266,8 +266,9 @@ struct fc_error {
 int fc_plan_make(const struct fc_facts *f, const struct fc_options *o, const struct fc_tuning *t,
                  struct fc_plan *p, struct fc_error *e);
 
-/* Will an existing file be written over, though its filesystem could share extents? Pure. */
-bool fc_plan_rewrites(const struct fc_facts *f, const struct fc_options *o, const struct fc_tuning *t);
+/* Is a clone what will be tried first, and as good as certain to do it, so that little else need be known? Asked
+ * before anything about the machine is. Pure. */
+bool fc_plan_will_clone(const struct fc_facts *f, const struct fc_options *o, const struct fc_tuning *t);
 
 /* NULL: the engine can run between these ends; else the reason why not. Pure. */
 const char *fc_engine_refuses(int engine, const struct fc_facts *f);

@@ -101,10 +101,24 @@ static bool wants_regions(const struct fc_facts *f, const struct fc_options *o, 
 
 /* An existing file in place, on a filesystem that shares extents but would take the new bytes into the old
  * blocks. Where every write takes new blocks anyhow, a clone is never the dearer way. */
-bool fc_plan_rewrites(const struct fc_facts *f, const struct fc_options *o, const struct fc_tuning *t)
+static bool rewrites(const struct fc_facts *f, const struct fc_options *o, const struct fc_tuning *t)
 {
     return !o->atomic && f->dst.exists && f->dst.id.size > 0 && f->src.id.size < t->clone_over_from &&
-           (f->src.fs_flags & f->dst.fs_flags & FC_FS_CLONES) != 0 && !(f->dst.fs_flags & FC_FS_COW);
+           both(f, FC_FS_CLONES) && !(f->dst.fs_flags & FC_FS_COW);
+}
+
+/* Where no engine is demanded, and the file is none of those that other rules come for first. */
+static bool clones(const struct fc_facts *f, const struct fc_options *o, const struct fc_tuning *t)
+{
+    return zero_copy_wanted(o) && o->reflink != FC_WHEN_NEVER &&
+           fc_engine_refuses(FC_ENGINE_clone, f) == NULL && !rewrites(f, o, t);
+}
+
+/* An overlay says neither yes nor no, so a copy there must be ready for both. */
+bool fc_plan_will_clone(const struct fc_facts *f, const struct fc_options *o, const struct fc_tuning *t)
+{
+    bool free_to = o->engine == FC_ENGINE_NONE || o->engine == FC_ENGINE_clone;
+    return free_to && f->src.fs != FC_FS_overlay && clones(f, o, t);
 }
 
 /* First match wins: the table of docs/engines.md, in its order. */
@@ -124,8 +138,7 @@ static int choose_ladder(const struct fc_facts *f, const struct fc_options *o, c
         p->reason = FC_REASON_size_not_believed;
     } else if (f->src.id.size <= t->small && o->cache != FC_CACHE_DROP && o->workers <= 1) {
         p->reason = f->src.id.size == 0 ? FC_REASON_empty : FC_REASON_small_file;
-    } else if (zero_copy && o->reflink != FC_WHEN_NEVER && fc_engine_refuses(FC_ENGINE_clone, f) == NULL &&
-               !fc_plan_rewrites(f, o, t)) {
+    } else if (clones(f, o, t)) {
         p->reason = FC_REASON_shared_extents;
         rung(p, f, FC_ENGINE_clone);
         if (!p->digest) /* it would have to be read again for it, which costs more than it spares */
@@ -147,7 +160,7 @@ static int choose_ladder(const struct fc_facts *f, const struct fc_options *o, c
     } else if (o->cache == FC_CACHE_AUTO && o->sync != FC_SYNC_NONE && is_cold(f)) {
         p->reason = FC_REASON_cold_and_synced;
         rung(p, f, FC_ENGINE_direct);
-    } else if (fc_plan_rewrites(f, o, t)) {
+    } else if (rewrites(f, o, t)) {
         p->reason = FC_REASON_rewrite;
     } else if (zero_copy && o->reflink != FC_WHEN_NEVER && one_mount(f) && !p->digest &&
                !wants_regions(f, o, t)) {

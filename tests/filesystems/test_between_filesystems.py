@@ -45,3 +45,18 @@ def test_right_copy_or_a_refusal_from_one_filesystem_to_another(
     assert engine not in refusers | {"clone"}
     assert engine in ("auto", report.engine)
     assert dst.read_bytes() == content
+
+
+def test_between_two_filesystems_of_one_kind_nothing_is_shared_and_the_machine_is_looked_at(
+    mounts: Mounts, empty_directory: Callable[[Path], Path]
+) -> None:
+    src = empty_directory(mounts.use("xfs")) / "src"
+    dst = empty_directory(mounts.small("xfs", 512 * MIB)) / "dst"
+    src.write_bytes(noise(20 * MIB))
+    plan = fastcopy.plan(src, dst)
+    never = fastcopy.plan(src, dst, reflink="never")
+    assert plan.facts["machine"] == never.facts["machine"]
+    assert plan.facts["looked_at_machine"]
+    assert plan.choice == never.choice
+    assert plan.run().engine == "buffered"
+    assert dst.read_bytes() == noise(20 * MIB)
