@@ -208,7 +208,6 @@ static unsigned choose_workers(const struct fc_facts *f, const struct fc_options
                                const struct fc_tuning *t, struct fc_plan *p)
 {
     uint64_t threshold = o->parallel_threshold != 0 ? o->parallel_threshold : t->parallel_threshold;
-    uint64_t min_region = o->min_region != 0 ? o->min_region : t->min_region;
     const unsigned one = 1;
     if (fc_engine_get(p->ladder[p->rungs - 1])->flags & FC_ENGINE_WHOLE_FILE) {
         p->workers_reason = FC_REASON_whole_file;
@@ -226,7 +225,7 @@ static unsigned choose_workers(const struct fc_facts *f, const struct fc_options
         p->workers_reason = FC_REASON_no_region;
         return one;
     }
-    if (f->src.id.size < threshold || f->src.id.size < 2 * min_region) {
+    if (f->src.id.size < threshold || f->src.id.size < 2 * p->min_region) {
         p->workers_reason = FC_REASON_below_threshold;
         return one;
     }
@@ -376,13 +375,13 @@ int fc_plan_make(const struct fc_facts *f, const struct fc_options *o, const str
     p->to_eof = o->to_eof || !p->believed;
     p->small = (p->reason == FC_REASON_small_file || p->reason == FC_REASON_empty) && !p->has_holes &&
                !p->find_zeros;
+    p->min_region = o->min_region != 0 ? o->min_region : t->min_region;
     p->workers = choose_workers(f, o, t, p);
     p->readers = choose_readers(f, o, t, p);
     if (p->reason == FC_REASON_warm_local && p->workers == 1)
         p->reason = FC_REASON_local;
     /* One worker needs no regions but the report of how far it came. */
     p->split_depth = p->workers > 1 ? believed_depth(o, t) : 0;
-    p->min_region = o->min_region != 0 ? o->min_region : t->min_region;
     p->chunk = choose_chunk(f, o, t, p);
     p->align = choose_align(f);
     p->window = o->window != 0 ? o->window : t->window;
