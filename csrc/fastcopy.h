@@ -270,6 +270,9 @@ int fc_plan_make(const struct fc_facts *f, const struct fc_options *o, const str
  * before anything about the machine is. Pure. */
 bool fc_plan_will_clone(const struct fc_facts *f, const struct fc_options *o, const struct fc_tuning *t);
 
+/* How many threads a file of this size is worth that is only read. Pure. */
+unsigned fc_plan_readers(uint64_t size, unsigned cpus, const struct fc_tuning *t);
+
 /* NULL: the engine can run between these ends; else the reason why not. Pure. */
 const char *fc_engine_refuses(int engine, const struct fc_facts *f);
 

@@ -250,18 +250,27 @@ static unsigned choose_workers(const struct fc_facts *f, const struct fc_options
     return granted(f, o, t->max_workers, p);
 }
 
+/* Comparing two files that are both in memory, microseconds, one thread / two: 16 MiB 1000 / 1124, 64 MiB 4737 /
+ * 3012, 256 MiB 19848 / 10464. */
+unsigned fc_plan_readers(uint64_t size, unsigned cpus, const struct fc_tuning *t)
+{
+    if (size < t->parallel_threshold || cpus < 2)
+        return 1;
+    return cpus < t->max_workers ? cpus : t->max_workers;
+}
+
 /* The same for reading the copy again. A clone and a copy_range are made by one, but read by several. */
 static unsigned choose_readers(const struct fc_facts *f, const struct fc_options *o,
                                const struct fc_tuning *t, const struct fc_plan *p)
 {
-    struct fc_plan unused = *p;
+    bool bound = o->batch_cpus != 0 && o->batch_cpus < f->machine.cpus;
     if (f->src.id.size < t->parallel_threshold)
         return 1;
     if (o->workers != 0)
         return o->workers;
     if (either(f, FC_FS_NETWORK) || rotates(f))
         return p->workers;
-    return granted(f, o, t->max_workers, &unused);
+    return fc_plan_readers(f->src.id.size, bound ? o->batch_cpus : f->machine.cpus, t);
 }
 
 static uint64_t choose_chunk(const struct fc_facts *f, const struct fc_options *o, const struct fc_tuning *t,

@@ -90,14 +90,6 @@ static int compare_span(struct fc_worker *w, struct fc_span *s)
 static const struct fc_engine reader = {.name = "read", .copy = read_span};
 static const struct fc_engine comparer = {.name = "compare", .copy = compare_span};
 
-unsigned fc_reading_workers(uint64_t size, const struct fc_tuning *t)
-{
-    unsigned cpus = fc_cpus();
-    if (size < t->parallel_threshold || cpus < 2)
-        return 1;
-    return cpus < t->max_workers ? cpus : t->max_workers;
-}
-
 /* Behind what the size promised, until nothing comes: one piece at a time, on the calling thread. */
 static int read_on(struct fc_job *j, uint64_t *at)
 {
@@ -216,7 +208,7 @@ int fc_read_in_order(int fd, const struct fc_tuning *t, const struct fc_hooks *h
                            .to_eof = true,
                            .total = size,
                            .at = FC_AT_SOURCE,
-                           .workers = fc_reading_workers(size, t),
+                           .workers = fc_plan_readers(size, fc_cpus(), t),
                            .digest = FC_DIGEST_WRITTEN};
     return fc_reading_run(&q, h, r, &r->bytes);
 }
@@ -237,7 +229,7 @@ int fc_compare_fds(int a, int b, const struct fc_tuning *t, const struct fc_hook
                            .size = size,
                            .to_eof = true,
                            .total = size,
-                           .workers = fc_reading_workers(size, t)};
+                           .workers = fc_plan_readers(size, fc_cpus(), t)};
     rc = fc_reading_run(&q, h, r, &end);
     if (rc != 0)
         return rc;

@@ -23,7 +23,4 @@ struct fc_reading {
  * do not). r->error tells of a failure. Progress is that of verifying. */
 int fc_reading_run(const struct fc_reading *q, const struct fc_hooks *h, struct fc_report *r, uint64_t *end);
 
-/* As many workers as pay for a file of this size. */
-unsigned fc_reading_workers(uint64_t size, const struct fc_tuning *t);
-
 #endif
