@@ -173,6 +173,7 @@ struct fc_facts {
     int64_t resident;       /* bytes of the source in the page cache, -1: not known */
     uint64_t dirty;         /* of those, not yet on the medium */
     uint64_t data_bytes;    /* of the source, without its holes */
+    bool replaces;          /* something has the name, and the copy, a new file, will take it (atomic) */
 };
 
 /* Both ends in the filesystem of `path`, which need not be a directory: for capabilities. */

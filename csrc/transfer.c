@@ -148,6 +148,8 @@ int fc_transfer_plan(const struct fc_request *q, const struct fc_options *o, con
         fail(e, rc, FC_OP_fstat, FC_AT_DESTINATION);
     if (rc == 0)
         fc_facts_of(n.src, &n.src_st, dst, &n.dst_st, rewrite, o, t, f);
+        f->replaces = n.dst_exists && !rewrite;
+    }
     if (rc == 0)
         rc = fc_plan_make(f, o, t, p, e);
     if (rewrite && dst >= 0)

@@ -348,6 +348,7 @@ cdef dict _facts(const fc_facts *f, unsigned batch_cpus):
         "resident": f.resident,
         "dirty": f.dirty,
         "data_bytes": f.data_bytes,
+        "replaces": bool(f.replaces),
     }
 
 cdef int _read_end(dict given, fc_end_facts *e) except -1:

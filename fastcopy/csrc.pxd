@@ -51,6 +51,7 @@ cdef extern from "fastcopy.h" nogil:
         bint looked_at_machine
         int64_t resident
         uint64_t dirty, data_bytes
+        bint replaces
 
     unsigned fc_batch_cpus()
 

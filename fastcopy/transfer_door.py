@@ -136,7 +136,7 @@ class Plan:
 
     @cached_property
     def facts(self) -> Mapping[str, Any]:
-        """What was seen: `src`, `dst`, `machine`, `resident`, `dirty`, `data_bytes`."""
+        """What was seen: `src`, `dst`, `machine`, `resident`, `dirty`, `data_bytes`, `replaces`."""
         return MappingProxyType(self._core.facts())
 
     def run(self) -> Report:
@@ -417,7 +417,7 @@ def _key_value(words: Mapping[str, object]) -> str:
 def _sentences(p: Plan) -> Iterator[str]:
     """The sentences of `Plan.explain`, one a decision."""
     c, src, dst = p.choice, p.facts["src"], p.facts["dst"]
-    there = "over the existing file" if dst["exists"] else "new"
+    there = "over the existing file" if dst["exists"] else "in place of what is there" if p.facts["replaces"] else "new"
     size = "of unknown length" if c["to_eof"] else _amount(p.size)
     yield (
         f"Copy {_name(p.src)} ({size}, {src['fs']}{_residency(p)}) to {_name(p.dst)} ({dst['fs']}, {there}) "
@@ -446,7 +446,7 @@ def _sentences(p: Plan) -> Iterator[str]:
 def _workers_sentence(p: Plan) -> str:
     c = p.choice
     who = "One worker copies" if p.workers == 1 else f"{p.workers} workers copy"
-    sentence = f"{who}, because {c['workers_reason_text']}"
+    sentence = who if p.workers_reason == p.reason else f"{who}, because {c['workers_reason_text']}"
     if not c["small"] and p.engine not in ("clone", "copy_range"):  # these size their requests as they go
         sentence += f"; one request moves {_amount(p.chunk)}"
     if p.workers > 1 and c["split_depth"]:

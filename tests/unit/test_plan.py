@@ -76,6 +76,22 @@ def test_explain_is_one_paragraph_that_names_the_choice_and_its_reason(src: Path
         assert word in text
 
 
+def test_explain_says_what_becomes_of_what_is_there(src: Path, tmp_path: Path) -> None:
+    dst = tmp_path / "dst"
+    assert ", new) with" in fastcopy.plan(src, dst).explain()
+    dst.write_bytes(b"old")
+    assert ", in place of what is there) with" in fastcopy.plan(src, dst).explain()
+    assert ", over the existing file) with" in fastcopy.plan(src, dst, atomic=False).explain()
+
+
+def test_explain_gives_a_reason_once(src: Path, tmp_path: Path) -> None:
+    for engine in (*fastcopy.engines(), "auto"):
+        if engine == "auto" or fastcopy.capabilities(tmp_path)[engine]:
+            text = fastcopy.plan(src, tmp_path / "dst", engine=engine).explain()
+            reasons = [sentence.partition("because ")[2] for sentence in text.split(". ") if "because " in sentence]
+            assert len(set(reasons)) == len(reasons) > 0
+
+
 def test_the_facts_are_those_of_the_machine(src: Path, tmp_path: Path) -> None:
     facts = fastcopy.plan(src, tmp_path / "dst").facts
     assert facts["src"]["size"] == 5 * MIB
