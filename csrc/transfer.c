@@ -82,9 +82,9 @@ static int open_directory(const struct fc_request *q, struct ends *n, struct fc_
     return n->dir < 0 ? fail(e, n->dir, FC_OP_open, FC_AT_DESTINATION) : 0;
 }
 
-/* In a directory that was made for the copy: whoever wrote there is us, or has no business there. */
+/* Nothing was to have the name: the caller said so, or made the directory for the copy a moment ago. */
 static const char taken[] =
-    "two names of the source are one here (or somebody was faster): it is not overwritten";
+    "something has that name (or two names of the source are one here): it is not overwritten";
 
 static int look_at_destination(const struct fc_request *q, struct ends *n, const struct fc_options *o,
                                struct fc_error *e)
@@ -146,7 +146,7 @@ int fc_transfer_plan(const struct fc_request *q, const struct fc_options *o, con
         rc = fail(e, dst, FC_OP_open, FC_AT_DESTINATION);
     if (rc == 0 && (rc = fc_sys_fstat(dst, &n.dst_st)) != 0)
         fail(e, rc, FC_OP_fstat, FC_AT_DESTINATION);
-    if (rc == 0)
+    if (rc == 0) {
         fc_facts_of(n.src, &n.src_st, dst, &n.dst_st, rewrite, o, t, f);
         f->replaces = n.dst_exists && !rewrite;
     }

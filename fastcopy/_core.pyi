@@ -78,8 +78,9 @@ class Plan:
         `new` is needed where the plan's choice says "digest".
         Raises what fastcopy.errors.from_core makes of a failure."""
 
-def plan(src: StrOrBytesPath, dst: StrOrBytesPath, options: Options, tuning: Tuning) -> Plan:
-    """Look and decide; nothing is created or changed. Raises as run() does."""
+def plan(src: StrOrBytesPath, dst: StrOrBytesPath, options: Options, tuning: Tuning, fresh: bool = False) -> Plan:
+    """Look and decide; nothing is created or changed. Raises as run() does.
+    fresh: nothing is to have the name; what has it when the copy is published is FileExistsError, and stays."""
 
 class Filter:
     """Patterns for `tree`, see csrc/filter.c."""

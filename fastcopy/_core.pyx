@@ -472,10 +472,13 @@ cdef class Plan:
     cdef fc_facts c_facts
     cdef fc_plan c_plan
     cdef bytes c_src, c_dst
+    cdef bint fresh
     cdef readonly object src, dst
 
     cdef fc_request request(self):
-        return fc_request(AT_FDCWD, PyBytes_AS_STRING(self.c_src), AT_FDCWD, PyBytes_AS_STRING(self.c_dst), True, False)
+        return fc_request(
+            AT_FDCWD, PyBytes_AS_STRING(self.c_src), AT_FDCWD, PyBytes_AS_STRING(self.c_dst), True, self.fresh
+        )
 
     def facts(self):
         return _facts(&self.c_facts, self.c_options.batch_cpus)
@@ -497,12 +500,12 @@ cdef class Plan:
         return _with_digest(_report(&report), listener)
 
 
-def plan(src, dst, Options options not None, Tuning tuning not None):
+def plan(src, dst, Options options not None, Tuning tuning not None, bint fresh=False):
     cdef Plan made = Plan.__new__(Plan)
     cdef fc_request request
     cdef fc_error error
     cdef int rc
-    made.src, made.dst = src, dst
+    made.src, made.dst, made.fresh = src, dst, fresh
     made.c_src, made.c_dst = os.fsencode(src), os.fsencode(dst)
     made.c_options = options.c
     made.c_options.batch_cpus = fc_batch_cpus()  # holding the GIL, where there is one: os.environ is written under it

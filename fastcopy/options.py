@@ -269,7 +269,6 @@ def _refuse_conflicts(o: Options) -> None:
 TREE_OPTIONS = (
     "symlinks",
     "special",
-    "existing",
     "include",
     "exclude",
     "min_size",
@@ -284,7 +283,10 @@ FILE_OPTIONS = ("keep_failed", "hash")
 
 def refuse_tree_options(o: Options) -> None:
     """For a file: what is said about directories would be ignored."""
-    _refuse_but_default(o, TREE_OPTIONS, "this is an option for directories, and the source is none")
+    why = "this is an option for directories, and the source is none"
+    _refuse_but_default(o, TREE_OPTIONS, why)
+    if o.existing not in ("overwrite", "fail"):
+        raise ValueError(f"existing={o.existing!r}: {why}; 'overwrite' and 'fail' are for files too")
 
 
 def refuse_file_options(o: Options) -> None:

@@ -251,7 +251,7 @@ def planned(source: Name, destination: Name, wishes: Options) -> Plan:
 
         return tree_plan(source, destination, wishes)
     refuse_tree_options(wishes)
-    core = _core.plan(source, destination, wishes.to_core(), calibration.tuning())
+    core = _core.plan(source, destination, wishes.to_core(), calibration.tuning(), wishes.existing == "fail")
     choice = core.choice()
     made = Plan(
         src=source,
@@ -285,6 +285,7 @@ def transfer(src: StrOrBytesPath, dst: StrOrBytesPath, **options: Unpack[OptionA
     - `workers`, `split_depth`, `parallel_threshold`, `min_region`, `chunk`, `window`, `flush_every`: numbers, sizes
       in bytes; by default as measured
     - `atomic`: False writes into the existing file instead of replacing it
+    - `existing`: "overwrite", "fail" (FileExistsError if something has the name, even if it came while copying)
     - `sync`: "none", "data" (the content is on the medium when this returns), "full" (its name too)
     - `verify`: "none", "compare" (both files are read and compared), "hash" (the digest of what was copied against the
       one of the copy, read again), "media" (the same, read from the medium and not from memory), "auto" (compare, and

@@ -214,6 +214,36 @@ def test_the_longest_name_is_a_name(src: Path, tmp_path: Path, atomic: bool, exi
     assert refusal.value.errno == errno.ENAMETOOLONG
 
 
+@pytest.mark.parametrize("atomic", (True, False))
+def test_what_has_the_name_can_be_made_to_stay(src: Path, dst: Path, atomic: bool) -> None:
+    assert fastcopy.transfer(src, dst, existing="fail", atomic=atomic).bytes == MIB + 7
+    dst.write_bytes(b"old")
+    with nothing_leaked(dst.parent), pytest.raises(FileExistsError):
+        fastcopy.transfer(src, dst, existing="fail", atomic=atomic)
+    assert dst.read_bytes() == b"old"
+    with pytest.raises(ValueError, match="'overwrite' and 'fail' are for files too"):
+        fastcopy.transfer(src, dst, existing="skip", atomic=atomic)
+
+
+def test_what_comes_while_the_copy_is_made_can_be_made_to_stay(src: Path, dst: Path) -> None:
+    class Meanwhile:
+        """Asked for the digest when all is copied, and nothing is published yet."""
+
+        def update(self, data: object) -> None: ...
+
+        def hexdigest(self) -> str:
+            dst.write_bytes(b"somebody was faster")
+            return "00"
+
+    for keep_failed in (False, True):  # an unpublished file without a name, and one that has one
+        with pytest.raises(FileExistsError):
+            fastcopy.transfer(src, dst, existing="fail", hash=Meanwhile, keep_failed=keep_failed)
+        assert dst.read_bytes() == b"somebody was faster"
+        dst.unlink()
+    assert fastcopy.transfer(src, dst, hash=Meanwhile).bytes == MIB + 7
+    assert dst.read_bytes() == src.read_bytes()
+
+
 class Spelled:
     def __init__(self, path: Path) -> None:
         self.path = path
