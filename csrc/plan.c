@@ -48,15 +48,26 @@ static bool is_cold(const struct fc_facts *f)
     return f->resident >= 0 && (uint64_t)f->resident < f->src.id.size / 2;
 }
 
-static bool presses_memory(const struct fc_facts *f, const struct fc_tuning *t)
+static bool fills_memory(const struct fc_facts *f, const struct fc_tuning *t)
 {
     uint64_t memory = f->machine.memory_available;
-    return memory != 0 && is_cold(f) && f->src.id.size > memory / 100 * t->pressure_percent;
+    return memory != 0 && f->src.id.size > memory / 100 * t->pressure_percent;
+}
+
+static bool presses_memory(const struct fc_facts *f, const struct fc_tuning *t)
+{
+    return is_cold(f) && fills_memory(f, t);
 }
 
 static uint64_t bytes_to_write(const struct fc_facts *f, const struct fc_plan *p)
 {
     return p->has_holes ? f->data_bytes : f->src.id.size;
+}
+
+static bool has_room(const struct fc_facts *f, const struct fc_plan *p)
+{
+    uint64_t owned = p->in_place ? f->dst.allocated : 0, room = f->dst.free_bytes;
+    return room == UINT64_MAX || bytes_to_write(f, p) <= room + owned;
 }
 
 /* ---- the ladder ------------------------------------------------------------------------------- */
@@ -121,6 +132,17 @@ bool fc_plan_will_clone(const struct fc_facts *f, const struct fc_options *o, co
     return free_to && f->src.fs != FC_FS_overlay && clones(f, o, t);
 }
 
+/* A clone has no pages in memory: to read it again is to read the medium, while what was just written is still
+ * at hand. 1.6 GB in files of all sizes, verify=hash, ms, clones / copies: XFS 1570 / 204; Btrfs, where every
+ * write pays for checksums and new blocks, 670 / 1270. What goes to its medium at once gains nothing. */
+static bool is_read_back(const struct fc_facts *f, const struct fc_options *o, const struct fc_tuning *t,
+                         const struct fc_plan *p)
+{
+    bool from_memory = p->verify == FC_VERIFY_COMPARE || p->verify == FC_VERIFY_HASH;
+    return from_memory && o->sync == FC_SYNC_NONE && o->cache != FC_CACHE_DROP && !fills_memory(f, t) &&
+           !(f->dst.fs_flags & FC_FS_COW) && has_room(f, p);
+}
+
 /* First match wins: the table of docs/engines.md, in its order. */
 static int choose_ladder(const struct fc_facts *f, const struct fc_options *o, const struct fc_tuning *t,
                          struct fc_plan *p, struct fc_error *e)
@@ -138,6 +160,8 @@ static int choose_ladder(const struct fc_facts *f, const struct fc_options *o, c
         p->reason = FC_REASON_size_not_believed;
     } else if (f->src.id.size <= t->small && o->cache != FC_CACHE_DROP && o->workers <= 1) {
         p->reason = f->src.id.size == 0 ? FC_REASON_empty : FC_REASON_small_file;
+    } else if (clones(f, o, t) && is_read_back(f, o, t, p)) {
+        p->reason = FC_REASON_read_back;
     } else if (clones(f, o, t)) {
         p->reason = FC_REASON_shared_extents;
         rung(p, f, FC_ENGINE_clone);
@@ -313,11 +337,8 @@ static void choose_preparation(const struct fc_facts *f, struct fc_plan *p)
 
 static int check_space(const struct fc_facts *f, const struct fc_plan *p, struct fc_error *e)
 {
-    uint64_t owned = p->in_place ? f->dst.allocated : 0;
-    if (f->dst.free_bytes == UINT64_MAX || p->ladder[0] == FC_ENGINE_clone || p->find_zeros ||
-        (f->dst.fs_flags & FC_FS_COMPRESSES) != 0)
-        return 0;
-    if (bytes_to_write(f, p) <= f->dst.free_bytes + owned)
+    if (p->ladder[0] == FC_ENGINE_clone || p->find_zeros || (f->dst.fs_flags & FC_FS_COMPRESSES) != 0 ||
+        has_room(f, p))
         return 0;
     e->at = FC_AT_DESTINATION;
     return refuse(e, FC_COPY_E_NOSPACE, ENOSPC, FC_ENGINE_NONE,

@@ -98,6 +98,22 @@ def test_a_batch_grant_is_an_upper_bound_of_auto_only() -> None:
     assert choice(granted, workers=7)["workers_reason"] == "workers_named"
 
 
+def test_what_is_read_back_is_copied_where_a_clone_would_come_from_the_medium() -> None:
+    xfs = facts("xfs", "xfs")
+    for verify in ("compare", "hash", "auto"):
+        made = choice(xfs, verify=verify)
+        assert (tuple(made["ladder"]), made["reason"], made["workers"]) == (("buffered",), "read_back", 2)
+    for shares in (
+        choice(xfs, verify="media"),  # which asks the medium anyhow
+        choice(xfs, verify="hash", sync="data"),  # so does this
+        choice(xfs, verify="hash", reflink="always"),
+        choice(facts("btrfs", "btrfs"), verify="hash"),  # there a clone is cheaper even so
+        choice(facts("xfs", "xfs", memory=GIB), verify="hash"),  # it will not stay in memory
+        choice(facts("xfs", "xfs", dst_more={"free_bytes": MIB}), verify="hash"),  # or not fit the disk
+    ):
+        assert shares["engine"] == "clone"
+
+
 def test_requests_to_a_network_are_large_and_those_to_a_disk_fit_the_cache() -> None:
     assert choice(facts("nfs", "ext4", one_mount=False))["chunk"] == 4 * MIB
     assert choice(facts())["chunk"] == 256 * KIB
