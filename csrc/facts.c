@@ -342,7 +342,8 @@ static void look_closely(int src_fd, int dst_fd, const struct fc_options *o, con
      * the answer can matter. */
     uint64_t resident, memory = f->machine.memory_available;
     bool presses = memory != 0 && f->src.id.size > memory / 100 * t->pressure_percent;
-    if ((presses || f->src.rotational || o->cache == FC_CACHE_DROP || o->sync != FC_SYNC_NONE) &&
+    bool direct_pays = o->sync != FC_SYNC_NONE && f->src.id.size >= t->cold_direct_from;
+    if ((presses || direct_pays || f->src.rotational || o->cache == FC_CACHE_DROP) &&
         fc_sys_residency(src_fd, 0, f->src.id.size, &resident, &f->dirty) == 0)
         f->resident = (int64_t)resident;
 }

@@ -192,6 +192,7 @@ struct fc_tuning {
     uint64_t
         one_copy_below; /* on one filesystem, up to here: copy_range, where its one copy beats two workers */
     uint64_t clone_over_from;    /* over an existing file, from here: clone */
+    uint64_t cold_direct_from;   /* cold and to be synced, from here: direct */
     uint64_t parallel_threshold; /* from here: regions */
     uint64_t min_region;
     uint64_t chunk;         /* buffered, local */

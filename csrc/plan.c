@@ -181,7 +181,8 @@ static int choose_ladder(const struct fc_facts *f, const struct fc_options *o, c
         p->reason = FC_REASON_cache_pressure;
         rung(p, f, FC_ENGINE_direct);
         p->drop_cache = true;
-    } else if (o->cache == FC_CACHE_AUTO && o->sync != FC_SYNC_NONE && is_cold(f)) {
+    } else if (o->cache == FC_CACHE_AUTO && o->sync != FC_SYNC_NONE && is_cold(f) &&
+               f->src.id.size >= t->cold_direct_from) {
         p->reason = FC_REASON_cold_and_synced;
         rung(p, f, FC_ENGINE_direct);
     } else if (rewrites(f, o, t)) {

@@ -123,6 +123,11 @@ def test_requests_to_a_network_are_large_and_those_to_a_disk_fit_the_cache() -> 
 def test_the_cache_option_decides_against_pressure_and_for_drop() -> None:
     cold = facts(memory=GIB, resident=0)
     assert choice(cold, cache="keep")["reason"] == "warm_local"
+    nowhere = facts(resident=0)
+    assert choice(nowhere, sync="data")["reason"] == "cold_and_synced"
+    assert choice(nowhere, sync="data", cache="keep")["engine"] == "buffered"
+    assert choice(facts(size=GIB - 1, resident=0), sync="data")["engine"] == "buffered"  # slower there
+    assert choice(facts(), sync="data")["engine"] == "buffered"
     dropped = choice(facts(), cache="drop")
     assert (tuple(dropped["ladder"]), dropped["reason"]) == (("direct", "buffered"), "cache_drop")
     assert dropped["drop_cache"]
