@@ -2,7 +2,7 @@
 
 A first word that is no subcommand belongs to a copy (`copy.py`); `./hash` is the file of that name. A module has
 `parser()`, from which the manual and the completions are made, and `run(arguments)`, which returns the exit status:
-0 done, 1 something failed and was said, 2 usage, 3 a verification failed, 130 interrupted.
+0 done, 1 something failed and was said, 2 usage, 3 a verification failed, 130 interrupted, 143 the same by SIGTERM.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ SUBCOMMANDS = {
     "manual": "print the man page",
 }
 
-INTERRUPTED = 130
 OUTPUT_CLOSED = 141  # as a shell says of who was killed by SIGPIPE
 
 
@@ -64,8 +63,10 @@ def _run(words: Sequence[str]) -> int:
         module = import_module(f".{name}", __package__)
         status: int = module.run(parse(module.parser(), rest))
         return status
-    except KeyboardInterrupt:
-        return _say(prog, "interrupted; nothing is left behind", INTERRUPTED)
+    except KeyboardInterrupt as interrupt:
+        from .interrupts import status_of
+
+        return _say(prog, "interrupted; nothing is left behind", status_of(interrupt))
     except ImportError as error:
         return _say(prog, str(error), 1)
     except BrokenPipeError:

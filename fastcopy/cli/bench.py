@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .interrupts import sigterm_interrupts
 from .progress_line import ProgressLine
 from .sizes import sizes
 
@@ -56,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+@sigterm_interrupts()
 def run(arguments: argparse.Namespace) -> int:
     # Before the first copy: what is missing is said now, not after the work.
     from ..measure.document import document

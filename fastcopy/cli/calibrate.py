@@ -9,6 +9,7 @@ import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .interrupts import sigterm_interrupts
 from .progress_line import ProgressLine
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+@sigterm_interrupts()
 def run(arguments: argparse.Namespace) -> int:
     from .. import calibration
     from ..measure.kernel import check_room

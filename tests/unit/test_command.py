@@ -198,7 +198,8 @@ def test_bench_refuses_to_call_memory_cold(mounts: Mounts, empty_directory: Any)
     assert list(here.iterdir()) == []
 
 
-def test_bench_cleans_up_after_ctrl_c(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), ((signal.SIGINT, 130), (signal.SIGTERM, 143)))
+def test_bench_cleans_up_after_ctrl_c_and_sigterm(number: signal.Signals, status: int, tmp_path: Path) -> None:
     running = subprocess.Popen(
         (sys.executable, "-m", "fastcopy", "bench", str(tmp_path), "--sizes", "16M", "--seconds", "100"),
         stdout=subprocess.PIPE,
@@ -209,9 +210,9 @@ def test_bench_cleans_up_after_ctrl_c(tmp_path: Path) -> None:
     while not list(tmp_path.glob("*/copy")):  # until copies are being made
         assert running.poll() is None
         time.sleep(0.01)
-    running.send_signal(signal.SIGINT)
+    running.send_signal(number)
     out, err = running.communicate(timeout=60)
-    assert (running.returncode, out) == (130, "")
+    assert (running.returncode, out) == (status, "")
     assert err == "fastcopy bench: interrupted; nothing is left behind\n"
     assert list(tmp_path.iterdir()) == []
 
