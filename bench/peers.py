@@ -211,13 +211,15 @@ def for_files() -> tuple[Way, ...]:
 
 
 def for_trees() -> tuple[Way, ...]:
+    """Those that keep the times too."""
     return (
         shutil_copytree(),
-        pathlib_copy(),
         gnu_cp("-a"),
         rsync(tree=True),
-        _plain("xcp", "-r"),
-        _plain("cpz", "--force"),
-        _plain("fcp"),
         uutils_cp("-a"),
     )
+
+
+def for_trees_mode() -> tuple[Way, ...]:
+    """Those that keep the mode alone, or can be told to."""
+    return (pathlib_copy(), _plain("xcp", "-r", "--no-timestamps"), _plain("cpz", "--force"), _plain("fcp"))

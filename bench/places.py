@@ -53,12 +53,23 @@ def _mounted(make: tuple[str, ...], work: Path, size: int) -> Iterator[Path]:
             stream.truncate(size)
         point.mkdir()
         _run(*make, str(image))
+        # What undoes it is noted first, and looks whether there is something to undo: a signal may come in between.
+        undo.callback(_detach, image)
         # Directly, or every byte would be in the page cache twice.
         device = _run("losetup", "--find", "--show", "--direct-io=on", str(image)).strip()
-        undo.callback(_run, "losetup", "--detach", device)
+        undo.callback(_unmount, point)
         _run("mount", device, str(point))
-        undo.callback(_run, "umount", str(point))
         yield point
+
+
+def _detach(image: Path) -> None:
+    for device in _run("losetup", "--noheadings", "--output", "NAME", "--associated", str(image)).split():
+        _run("losetup", "--detach", device)
+
+
+def _unmount(point: Path) -> None:
+    if os.path.ismount(point):
+        _run("umount", str(point))
 
 
 def _run(*command: str) -> str:

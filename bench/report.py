@@ -23,6 +23,7 @@ PICTURES = {
     "throughput-over.png": "Throughput over the size of an existing file",
     "ratio.png": "Against the fastest other way",
     "limit.png": "How much of what the machine can do",
+    "curve.png": "A file of a tree, over the number of its files",
 }
 
 # The lines of the throughput pictures: all of them would hide one another.
@@ -35,7 +36,9 @@ IN_README = (
     "large-tmpfs",
     "over-4KiB-*",
     "small-tmpfs",
-    "mixed",
+    "tree-tmpfs",
+    "tree-ext4",
+    "mixed-*",
     "one-1GB",
     "cold-1GiB",
 )
@@ -48,6 +51,7 @@ def write(document: Document, folder: Path) -> None:
     (folder / "results.md").write_text(page(document), encoding="utf-8")
     for name, kind in (("throughput-new.png", "size-new-"), ("throughput-over.png", "size-over-")):
         plots.throughput([s for s in scenarios if s["name"].startswith(kind)], folder / name, PICTURES[name], drawn)
+    plots.a_file(_curve(document), folder / "curve.png", PICTURES["curve.png"])
     plots.ratios(scenarios, folder / "ratio.png", PICTURES["ratio.png"], by_default)
     plots.of_limit(scenarios, folder / "limit.png", PICTURES["limit.png"])
 
@@ -67,8 +71,27 @@ def page(document: Document) -> str:
         "",
         *(f"![{title}]({name})\n" for name, title in PICTURES.items()),
     ]
+    if curve := _curve(document):
+        lines += ["## Over the number of files", "", curve_table(curve), ""]
     for s in document["scenarios"]:
         lines += [f"## {s['name']}", "", f"{s['title']}. {_where(s)}", "", markdown(s), ""]
+    return "\n".join(lines)
+
+
+def _curve(document: Document) -> list[Mapping[str, Any]]:
+    """The cells that differ in the number of files alone."""
+    return [s for s in document["scenarios"] if s["name"].startswith("curve-") and s["problem"] is None]
+
+
+def curve_table(cells: list[Mapping[str, Any]]) -> str:
+    """What one file costs in a tree of so many, and the memory that the copy of the tree added."""
+    lines = ["| files | way | median | a file | memory |", "|---|---|---|---|---|"]
+    for s in cells:
+        for row in s["rows"]:
+            if row["problem"] is None:
+                memory = "" if row["peak_memory"] is None else f"{row['peak_memory'] / 2**20:.1f} MiB"
+                a_file = duration(row["median"] / s["files"])
+                lines.append(f"| {s['files']:,} | {row['way']} | {duration(row['median'])} | {a_file} | {memory} |")
     return "\n".join(lines)
 
 

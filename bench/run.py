@@ -1,9 +1,10 @@
 """Run the scenarios, write one JSON document (schema.json), and from it tables and pictures (report.py).
 
-usage: python run.py [DIRECTORY] [--quick] [--only NAME ...] [--results FOLDER]
+usage: python run.py [DIRECTORY] [--quick] [--only NAME ...] [--seconds N] [--results FOLDER]
 
 Copies are made in DIRECTORY, whose storage is what "here" means. As root also on ext4, XFS and Btrfs in image files
-there. A full run needs 12 GiB of disk and 4 GiB of memory. Ctrl-C ends it, and what was measured until then is written.
+there. A full run needs 12 GiB of disk and 4 GiB of memory. Ctrl-C or SIGTERM ends it: nothing is
+left behind, and what was measured until then is written.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from places import NotHereError, filesystem
 from scenarios import SCENARIOS, Scenario, quick
 from ways import GROUPS
 
+from fastcopy.cli.interrupts import sigterm_interrupts, status_of
 from fastcopy.cli.progress_line import ProgressLine
 from fastcopy.measure import CacheStateError, race
 from fastcopy.measure.document import document, scenario, skipped
@@ -48,7 +51,8 @@ def measured(s: Scenario, directory: Path) -> dict[str, Any]:
                 cache=s.cache,
                 existing=s.existing,
                 sync=s.sync,
-                rounds=MOST_ROUNDS,
+                rounds=1 if s.once else MOST_ROUNDS,
+                warmups=0 if s.once else 1,
                 seconds=s.seconds,
                 progress=show,
             )
@@ -72,6 +76,8 @@ def run(scenarios: tuple[Scenario, ...], directory: Path) -> Iterator[dict[str, 
 
 def chosen(asked: argparse.Namespace) -> tuple[Scenario, ...]:
     scenarios = quick() if asked.quick else SCENARIOS
+    if asked.seconds is not None:
+        scenarios = tuple(replace(s, seconds=asked.seconds) for s in scenarios)
     return tuple(s for s in scenarios if not asked.only or any(fnmatch(s.name, pattern) for pattern in asked.only))
 
 
@@ -80,12 +86,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("directory", nargs="?", type=Path, default=Path("build/bench"), help="where copies are made")
     parser.add_argument("--quick", action="store_true", help="fewer scenarios, less time each: three minutes in all")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="scenarios by name; * and ? stand for anything")
+    parser.add_argument("--seconds", type=float, metavar="N", help="for each scenario, in place of its own time")
     parser.add_argument("--results", type=Path, metavar="FOLDER", help="for the document, tables and pictures")
     parser.add_argument("--readme", type=Path, metavar="FILE", help="whose figures are to be replaced by these")
     parser.add_argument("--list", action="store_true", help="name the scenarios, and end")
     return parser.parse_args()
 
 
+@sigterm_interrupts()
 def main() -> int:
     asked = arguments()
     todo = chosen(asked)
@@ -102,9 +110,9 @@ def main() -> int:
             for cell in run(todo, Path(work)):
                 done.append(cell)
                 print(f"\n{cell['name']}: {cell['title']}\n{terminal(cell)}", flush=True)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as end:
             print(f"\ninterrupted: {len(done)} of {len(todo)} scenarios", file=sys.stderr)
-            status = 130
+            status = status_of(end)
     told = document(done)
     (results / "results.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     report.write(told, results)

@@ -22,6 +22,7 @@ class Scenario:
     sync: bool = False
     verify: str = "none"
     seconds: float  # no copy begins later than that
+    once: bool = False  # one round, and none before it that is thrown away: a copy takes too long for more
     quick: float = 0  # the same in `make bench-quick`; 0: not part of it
     headline: str = ""  # the claim of the field that it stands beside
 
@@ -36,6 +37,8 @@ class Scenario:
 
 SIZES = (0, 4 * KIB, 64 * KIB, MIB, 4 * MIB, 16 * MIB, 64 * MIB, 256 * MIB, GIB, 4 * GIB)
 MIXED = Tree(((1000, KB), (100, MB), (10, 50 * MB), (1, GB)))
+SMALL = Tree(((20_000, range(100, 20_001)),), directories=350)
+SMALL_WORDS = "20,000 files of 0.1 to 20 KB in 350 directories"
 QUICK_SIZES = {4 * KIB: 5, MIB: 6, 64 * MIB: 15}
 
 
@@ -44,7 +47,7 @@ def _name(size: int) -> str:
 
 
 def _seconds(size: int) -> float:
-    return 130 if size > GIB else 45 if size == GIB else 20 if size >= 256 * MIB else 10
+    return 95 if size > GIB else 40 if size == GIB else 12 if size >= 256 * MIB else 8 if size >= 4 * MIB else 5
 
 
 def _all() -> tuple[Scenario, ...]:
@@ -69,13 +72,13 @@ def _all() -> tuple[Scenario, ...]:
     # Small files where they are rewritten most.
     found += [
         Scenario(
-            name=f"over-{_name(size)}-{where}", what=File(size), ways="file", where=where, existing=True, seconds=6
+            name=f"over-{_name(size)}-{where}", what=File(size), ways="file", where=where, existing=True, seconds=5
         )
         for where in ("ext4", "xfs", "xfs-noreflink")
         for size in (4 * KIB, 64 * KIB, MIB, 16 * MIB)
     ]
     found += [
-        Scenario(name="small-tmpfs", what=File(4 * KIB), ways="small", where="tmpfs", seconds=8, quick=5),
+        Scenario(name="small-tmpfs", what=File(4 * KIB), ways="small", where="tmpfs", seconds=6, quick=5),
         # Shared extents, against the bare ioctl.
         *(
             Scenario(
@@ -83,7 +86,7 @@ def _all() -> tuple[Scenario, ...]:
                 what=File(GIB),
                 ways="clone",
                 where=where,
-                seconds=15,
+                seconds=8,
                 quick=8 if where == "xfs" else 0,
                 headline="a clone of 1 GiB",
             )
@@ -96,26 +99,11 @@ def _all() -> tuple[Scenario, ...]:
             ways="cold",
             cache="cold",
             sync=True,
-            seconds=120,
+            seconds=90,
             headline="1 GiB, to the medium",
         ),
         Scenario(name="cold-64MiB", what=File(64 * MIB), ways="cold", cache="cold", sync=True, seconds=25, quick=15),
         # The headlines of the field.
-        Scenario(
-            name="mixed",
-            what=MIXED,
-            ways="tree",
-            seconds=120,
-            headline="the mixed set of 1,000 x 1 KB, 100 x 1 MB, 10 x 50 MB, 1 x 1 GB",
-        ),
-        Scenario(
-            name="many-small",
-            what=Tree(((20_000, 4 * KIB),)),
-            ways="tree",
-            where="tmpfs",
-            seconds=40,
-            headline="20,000 files of 4 KiB",
-        ),
         Scenario(
             name="few-small",
             what=Tree(((1000, KB),)),
@@ -124,13 +112,13 @@ def _all() -> tuple[Scenario, ...]:
             quick=12,
             headline="1,000 files of 1 KB",
         ),
-        Scenario(name="one-1GB", what=File(GB), ways="file", seconds=80, headline="one 1 GB file"),
+        Scenario(name="one-1GB", what=File(GB), ways="file", seconds=50, headline="one 1 GB file"),
         *(
             Scenario(
                 name=f"zero-copy-{number}MB",
                 what=File(number * MB),
                 ways="zero-copy",
-                seconds=10 + number * 0.03,
+                seconds=10 + number * 0.02,
                 quick=10 if number == 100 else 0,
                 headline=f"zero-copy against buffered, {number} MB",
             )
@@ -140,7 +128,7 @@ def _all() -> tuple[Scenario, ...]:
             name="depths",
             what=File(200 * MB),
             ways="depths",
-            seconds=15,
+            seconds=12,
             quick=10,
             headline="region depths 1 to 4, 200 MB",
         ),
@@ -150,7 +138,7 @@ def _all() -> tuple[Scenario, ...]:
                 what=File(2 * GIB),
                 ways="verified",
                 verify=level,
-                seconds=70,
+                seconds=65,
                 headline="a verified copy of 2 GiB",
             )
             for level in ("compare", "hash")
@@ -161,7 +149,7 @@ def _all() -> tuple[Scenario, ...]:
                 what=File(GIB),
                 ways=group,
                 where=where,
-                seconds=20,
+                seconds=14,
                 headline=headline,
             )
             for group, headline in (("digest", "a digest of 1 GiB"), ("compare", "two equal files of 1 GiB"))
@@ -173,14 +161,14 @@ def _all() -> tuple[Scenario, ...]:
             ways="busy",
             where="ext4",
             verify="hash",
-            seconds=20,
+            seconds=15,
             headline="a verified copy of 1 GiB beside who never rests",
         ),
         Scenario(
             name="threads",
             what=Tree(((8, 64 * MIB),)),
             ways="threads",
-            seconds=40,
+            seconds=25,
             quick=15,
             headline="8 files of 64 MiB on 1 to N threads of Python",
         ),
@@ -189,12 +177,80 @@ def _all() -> tuple[Scenario, ...]:
             what=File(256 * MIB),
             ways="counting",
             where="tmpfs",
-            seconds=20,
+            seconds=12,
             quick=10,
             headline="a thread of Python that counts, beside a copy",
         ),
     ]
-    return tuple(found)
+    return (*found, *_trees())
+
+
+def _trees() -> tuple[Scenario, ...]:
+    return (
+        *(
+            Scenario(
+                name=f"mixed-{where}",
+                what=MIXED,
+                ways="tree",
+                where=where,
+                seconds=50,
+                headline="the mixed set of 1,000 x 1 KB, 100 x 1 MB, 10 x 50 MB, 1 x 1 GB",
+            )
+            for where in ("tmpfs", "ext4")
+        ),
+        *(
+            Scenario(
+                name=f"tree-{where}",
+                what=SMALL,
+                ways="tree-small",
+                where=where,
+                seconds=45,
+                headline=SMALL_WORDS,
+            )
+            for where in ("tmpfs", "ext4", "xfs")
+        ),
+        Scenario(
+            name="tree-mode-tmpfs",
+            what=SMALL,
+            ways="tree-mode",
+            where="tmpfs",
+            seconds=30,
+            headline=f"{SMALL_WORDS}, their mode alone kept",
+        ),
+        *(
+            Scenario(
+                name=f"tree-clone-{where}",
+                what=SMALL,
+                ways="tree-clone",
+                where=where,
+                seconds=25,
+                headline=f"{SMALL_WORDS}, as clones",
+            )
+            for where in ("xfs", "btrfs")
+        ),
+        Scenario(
+            name="tree-empty-tmpfs",
+            what=Tree(((100_000, 0),), directories=1),
+            ways="tree-small",
+            where="tmpfs",
+            seconds=50,
+            headline="100,000 empty files in one directory",
+        ),
+        # Is the cost a straight line, and the memory a level one?
+        *(
+            Scenario(
+                name=f"curve-{files}",
+                what=Tree(((files, 0),), directories=max(1, files // 1000)),
+                ways="curve",
+                where="tmpfs",
+                seconds=seconds,
+                quick=2 if files <= 10_000 else 0,
+                once=files == 1_000_000,
+                headline=f"{files:,} empty files",
+            )
+            for files, seconds in ((1000, 3), (10_000, 5), (100_000, 20), (1_000_000, 75))
+        ),
+    )
 
 
 SCENARIOS = _all()

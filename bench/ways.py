@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import limits
 import peers
@@ -23,25 +23,10 @@ from fastcopy.measure import Told, Way
 from fastcopy.measure.limits import memory
 from fastcopy.measure.proof import path_of
 from fastcopy.measure.ways import auto, by_engine, copyfile, every_engine
-from fastcopy.options import ARGUMENTS
 
 MIB = 1 << 20
 CORES = len(os.sched_getaffinity(0))
-NOT_YET = f"not in this version ({fastcopy.__version__})"
-
-
-def can_verify() -> bool:
-    return "verify" in ARGUMENTS
-
-
-def can_transfer_trees() -> bool:
-    with tempfile.TemporaryDirectory() as folder:
-        os.mkdir(f"{folder}/a")
-        try:
-            fastcopy.transfer(f"{folder}/a", f"{folder}/b")
-        except OSError:
-            return False
-        return True
+ALONE = Path(__file__).with_name("alone.py")
 
 
 # ---- the groups ------------------------------------------------------------------------------------------
@@ -82,18 +67,59 @@ def _cold(s: Scenario) -> tuple[Way, ...]:
 
 
 def _tree(s: Scenario) -> tuple[Way, ...]:
-    def copytree(src: Path, dst: Path) -> None:
-        fastcopy.copytree(src, dst, dirs_exist_ok=True)
+    """All that copy trees, where what is kept of a file costs little beside its bytes."""
+    verified = _of_tree("fastcopy, tree, verify=hash", verify="hash")
+    limit = memory(s.what.bytes) if s.what.bytes >= s.what.files * MIB else ()
+    return (*_ours_of_trees(), _copytree(), verified, *peers.for_trees(), *peers.for_trees_mode(), *limit)
 
-    def tree(src: Path, dst: Path) -> None:
-        fastcopy.transfer(src, dst)
 
-    missing = None if can_transfer_trees() else f"fastcopy.transfer of a directory: {NOT_YET}"
-    ours = (
-        Way(name="fastcopy, tree", copy=tree, kind="ours", missing=missing),
-        Way(name="fastcopy.copytree", copy=copytree, kind="ours"),
-    )
-    return (*ours, *peers.for_trees(), *memory(s.what.bytes))
+def _tree_small(s: Scenario) -> tuple[Way, ...]:
+    """Those alone that keep mode and times, for these cost as much as the bytes."""
+    return (*_ours_of_trees(), _copytree(), *peers.for_trees())
+
+
+def _tree_mode(s: Scenario) -> tuple[Way, ...]:
+    """The others, and ours when it keeps no more than they do."""
+    return (*_ours_of_trees(preserve={"mode"}), *peers.for_trees_mode())
+
+
+def _tree_clone(s: Scenario) -> tuple[Way, ...]:
+    return (*_ours_of_trees(reflink="always"), peers.gnu_cp("-a", "--reflink=always"))
+
+
+def _of_tree(name: str, **options: Any) -> Way:
+    """Its report is about many files, and names no one path."""
+
+    def copy(src: Path, dst: Path) -> None:
+        fastcopy.transfer(src, dst, **options)
+
+    return Way(name=name, copy=copy, kind="ours")
+
+
+def _ours_of_trees(**options: Any) -> tuple[Way, ...]:
+    return (_of_tree("fastcopy, tree", **options), _of_tree("fastcopy, tree, in place", atomic=False, **options))
+
+
+def _copytree() -> Way:
+    def copy(src: Path, dst: Path) -> None:
+        fastcopy.copytree(src, dst, symlinks=True)
+
+    return Way(name="fastcopy.copytree", copy=copy, kind="ours")
+
+
+def _curve(s: Scenario) -> tuple[Way, ...]:
+    """In a process of its own, so that the memory is that of this copy."""
+
+    def alone(name: str, *words: str) -> Way:
+        def copy(src: Path, dst: Path) -> Told:
+            done = subprocess.run(
+                [sys.executable, ALONE, *words, src, dst], check=True, stdout=subprocess.PIPE, text=True
+            )
+            return Told(**json.loads(done.stdout))
+
+        return Way(name=name, copy=copy, kind="ours")
+
+    return (alone("fastcopy, tree"), alone("fastcopy, tree, in place", "--in-place"))
 
 
 def _zero_copy(s: Scenario) -> tuple[Way, ...]:
@@ -125,7 +151,6 @@ def _depths(s: Scenario) -> tuple[Way, ...]:
 
 def _verified(s: Scenario) -> tuple[Way, ...]:
     """A verified copy against copying and looking in turn, with the same libraries; and what looking costs."""
-    missing = None if can_verify() else f"verify={s.verify}: {NOT_YET}"
     ours = (
         auto(f"fastcopy, verify={s.verify}", verify=s.verify),
         *((auto("fastcopy, verify=hash, xxh3_128", verify="hash", hash="xxh3_128"),) if s.verify == "hash" else ()),
@@ -133,7 +158,7 @@ def _verified(s: Scenario) -> tuple[Way, ...]:
     )
     others = (peers.cp_and_cmp(), peers.shutil_and_filecmp(), *peers.shutil_and_digests())
     return (
-        *(replace(way, missing=missing) for way in ours),
+        *ours,
         auto("fastcopy, not verified"),
         *others,
         *memory(s.what.bytes),
@@ -195,10 +220,9 @@ def _busy(s: Scenario) -> tuple[Way, ...]:
             spinning.kill()
             spinning.wait()
 
-    missing = None if can_verify() else f"verify=hash: {NOT_YET}"
     return (
-        Way(name="fastcopy, beside a busy thread", copy=beside_thread, kind="ours", missing=missing),
-        Way(name="fastcopy, beside a busy process", copy=beside_process, missing=missing),
+        Way(name="fastcopy, beside a busy thread", copy=beside_thread, kind="ours"),
+        Way(name="fastcopy, beside a busy process", copy=beside_process),
     )
 
 
@@ -260,6 +284,10 @@ GROUPS: dict[str, Callable[[Scenario], tuple[Way, ...]]] = {
     "clone": _clone,
     "cold": _cold,
     "tree": _tree,
+    "tree-small": _tree_small,
+    "tree-mode": _tree_mode,
+    "tree-clone": _tree_clone,
+    "curve": _curve,
     "zero-copy": _zero_copy,
     "depths": _depths,
     "verified": _verified,

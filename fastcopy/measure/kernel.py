@@ -45,6 +45,7 @@ _SETTLE_FROM = MIB
 # A reserve beside source and destination: metadata, and what the filesystem frees late.
 _SPARE_ROOM = 64 * MIB
 _PRIME_AT_MOST = 4 << 30
+_INODE = 1024  # of memory, about: what a file takes besides its bytes
 
 Clock = Callable[[], float]
 Show = Callable[[int, int, str], object]  # copies done, of how many, what comes now
@@ -182,7 +183,7 @@ def race(
     - `cache`: whether the source is in the page cache ("warm") or not ("cold"); `CacheStateError` where it cannot be
     - `existing`: the destination is there already, with other content, and is written over
     - `sync`: force each copy to the medium, and time that by itself; ratios are then of both together
-    - `rounds`, `warmups`: those that count, and those thrown away before them, in the first of which copies are checked
+    - `rounds`, `warmups`: those that count, and those thrown away before them. In the first of all copies are checked
     - `seconds`: no copy begins later than that; whole rounds count
     - `baseline`: the way that ratios are against; by default the fastest peer of this run
     - `seed`: of the order of the ways
@@ -190,8 +191,8 @@ def race(
 
     A full disk is an error, and so is too little room for source and destination: then nothing is begun.
     """
-    if rounds < 1 or warmups < 1:
-        raise ValueError(f"rounds={rounds}, warmups={warmups}: at least one of each is needed")
+    if rounds < 1 or warmups < 0:
+        raise ValueError(f"rounds={rounds}, warmups={warmups}: there is nothing that would count")
     check_room(Path(directory), 2 * workload.bytes)
     ends_at = None if seconds is None else clock() + seconds
     with tempfile.TemporaryDirectory(prefix="fastcopy-bench-", dir=directory) as folder:
@@ -253,7 +254,8 @@ class _Run:
         self.src, self.dst = self.folder / "source", self.folder / "copy"
 
     def prepare(self) -> None:
-        pages.prime(min(2 * self.workload.bytes, memory("MemAvailable") // 2, _PRIME_AT_MOST))
+        needed = 2 * (self.workload.bytes + self.workload.files * _INODE)
+        pages.prime(min(needed, memory("MemAvailable") // 2, _PRIME_AT_MOST))
         self.workload.make(self.src)
 
     def before(self, check: bool) -> None:
@@ -323,8 +325,9 @@ class _Run:
         wrong = difference(self.workload, self.src, self.dst)
         if wrong is not None:
             raise _BrokenError(Problem("wrong", wrong))
-        if self.dst.is_file():
-            arm.shared = shares_extents(self.dst)
+        # The largest of a tree: a small file may lie in its inode, where nothing can be shared.
+        if largest := max(self.workload.parts(self.dst), key=lambda part: part.stat().st_size, default=None):
+            arm.shared = shares_extents(largest)
 
 
 class _BrokenError(Exception):

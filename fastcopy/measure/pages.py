@@ -29,8 +29,8 @@ class CacheStateError(OSError):
 
 def bring_to(state: CacheState, files: Iterable[Path]) -> None:
     """Bring these files into the page cache, or out of it, and look whether they are."""
-    files = tuple(files)
-    size = sum(file.stat().st_size for file in files)
+    sizes = {file: size for file in files if (size := file.stat().st_size)}
+    files, size = tuple(sizes), sum(sizes.values())
     there = _resident(files)
     if state == "warm" and there < size:
         for file in files:

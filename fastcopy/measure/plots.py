@@ -10,7 +10,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-__all__ = ["of_limit", "ratios", "throughput"]
+__all__ = ["a_file", "of_limit", "ratios", "throughput"]
 
 Document = Mapping[str, Any]
 Scenario = Mapping[str, Any]
@@ -62,6 +62,31 @@ def throughput(scenarios: Sequence[Scenario], file: Path, title: str, wanted: Ca
     axes.set_ylabel("GB/s")
     if lines or limit:
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small", frameon=False)
+    _save(figure, file)
+
+
+def a_file(scenarios: Sequence[Scenario], file: Path, title: str) -> None:
+    """Microseconds a file over the number of files, and the memory that a copy added: level lines, if all is well."""
+    lines: dict[str, list[tuple[int, float, float | None]]] = {}
+    for scenario in sorted(_measured(scenarios), key=lambda scenario: scenario["files"]):
+        for row in scenario["rows"]:
+            if row["problem"] is None:
+                memory = None if row["peak_memory"] is None else row["peak_memory"] / _MIB
+                point = (scenario["files"], row["median"] / scenario["files"] * 1e6, memory)
+                lines.setdefault(row["way"], []).append(point)
+    figure, (above, below) = _figure(title, panels=2)
+    for (way, points), (marker, dashes, shade) in zip(lines.items(), cycle(_STYLES)):
+        line = {"marker": marker, "linestyle": dashes, "color": shade, "label": way, "markerfacecolor": "white"}
+        above.plot([files for files, _, _ in points], [taken for _, taken, _ in points], **line)
+        told = [(files, memory) for files, _, memory in points if memory is not None]
+        below.plot([files for files, _ in told], [memory for _, memory in told], **line)
+    for axes, label in ((above, "microseconds a file"), (below, "MiB of memory")):
+        axes.set_xscale("log")
+        axes.set_ylim(bottom=0)
+        axes.set_ylabel(label)
+    below.set_xlabel("files")
+    if lines:
+        above.legend(loc="best", fontsize="small")
     _save(figure, file)
 
 
@@ -145,15 +170,16 @@ def _size_tick(size: float, _: int) -> str:
     return f"{size:g}"
 
 
-def _figure(title: str, rows: int = 0) -> tuple[Any, Any]:
+def _figure(title: str, rows: int = 0, panels: int = 1) -> tuple[Any, Any]:
     # Without pyplot: no window, no state between pictures.
     from matplotlib.figure import Figure
 
     figure: Any = Figure(figsize=(8, max(4.5, 0.28 * rows + 1.5)), layout="constrained")
-    axes: Any = figure.add_subplot()
-    axes.set_title(title, fontsize="medium")
-    axes.grid(True, color="0.85", linewidth=0.6)
-    axes.set_axisbelow(True)
+    axes: Any = figure.subplots(panels, sharex=True)
+    for panel in figure.axes:
+        panel.grid(True, color="0.85", linewidth=0.6)
+        panel.set_axisbelow(True)
+    figure.axes[0].set_title(title, fontsize="medium")
     return figure, axes
 
 

@@ -25,19 +25,22 @@ def _render(scenario: Mapping[str, Any], lay_out: Callable[[Sequence[Sequence[st
         return f"not measured: {scenario['problem']}"
     rows = sorted(scenario["rows"], key=lambda row: (row["problem"] is not None, row.get("median", 0)))
     against = f"against {scenario['baseline']}" if scenario["baseline"] else "ratio"
-    head = ["way", "median", "fastest", "rate", against, "of the limit", "CPU", "memory", "path"]
-    body = [_cells(row) for row in rows if row["problem"] is None]
+    files = scenario["files"]
+    a_file = ["a file"] if files > 1 else []
+    head = ["way", "median", "fastest", *a_file, "rate", against, "of the limit", "CPU", "memory", "path"]
+    body = [_cells(row, files) for row in rows if row["problem"] is None]
     absent = [[row["way"], *_absence(row["problem"])] for row in rows if row["problem"] is not None]
     return lay_out([head, *body, *absent])
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Row, files: int) -> list[str]:
     ratio = row["ratio"]
     against = "" if ratio is None else times(ratio)
     return [
         row["way"],
         duration(row["median"]),
         duration(row["minimum"]),
+        *([duration(row["median"] / files)] if files > 1 else []),
         "" if not row["rate"] or row["shares_extents"] else _rate(row["rate"]),
         against,
         "" if row["of_limit"] is None else f"{row['of_limit']:.0%}",

@@ -95,6 +95,30 @@ def test_the_first_rounds_are_thrown_away(tmp_path: Path) -> None:
     assert (result["ours"].median, result["ours"].minimum) == (2.0, 1.0)
 
 
+def test_what_is_measured_once_is_checked_too(tmp_path: Path) -> None:
+    ways = (way(shutil.copyfile), way(flip(5), "wrong"))
+    result = race(ways, File(KIB), tmp_path, rounds=1, warmups=0)
+    assert (result.rounds, len(result["ours"].seconds)) == (1, 1)
+    assert result["wrong"].problem is not None and result["wrong"].problem.kind == "wrong"
+    for nothing in ({"rounds": 0}, {"warmups": -1}):
+        with pytest.raises(ValueError, match="nothing that would count"):
+            race(ways, File(KIB), tmp_path, **nothing)
+
+
+def test_a_tree_is_the_one_that_it_says(tmp_path: Path) -> None:
+    tree = Tree(((40, range(100, 140)), (2, 5000)), directories=7)
+    for name in ("a", "b"):
+        tree.make(tmp_path / name)
+    sizes = sorted(part.stat().st_size for part in tree.parts(tmp_path / "a"))
+    assert sizes == [*range(100, 140), 5000, 5000]
+    assert (tree.bytes, tree.files) == (sum(sizes), len(sizes))
+    assert sum(path.is_dir() for path in tmp_path.joinpath("a").rglob("*")) == 6
+    assert difference(tree, tmp_path / "a", tmp_path / "b") is None
+    flat = Tree(((3, 1),), directories=1)
+    flat.make(tmp_path / "flat")
+    assert all(part.parent == tmp_path / "flat" for part in flat.parts(tmp_path / "flat"))
+
+
 def test_every_round_runs_every_way_once_in_an_order_of_its_own(tmp_path: Path) -> None:
     ran: list[str] = []
 
