@@ -168,33 +168,38 @@ static bool sums_regions(const struct fc_job *j)
     return buffered && j->plan->verify == FC_VERIFY_HASH && j->hooks != NULL && j->hooks->sums != NULL;
 }
 
-/* Into the pieces of the ring, where a digest wants the bytes in order; else into regions. */
-static int split(struct fc_job *j)
+int fc_job_split(struct fc_job *j, enum fc_digest in_order)
 {
     const struct fc_plan *p = j->plan;
+    int rc;
+    fc_ring_close(j); /* of a first attempt, as the leaves */
     free(j->leaves);
     j->leaves = NULL;
     atomic_store(&j->next_leaf, 0);
-    j->sums = sums_regions(j) ? j->hooks->sums : NULL;
-    if (p->digest && j->sums == NULL && fc_makes_digests(j->hooks) && sees_bytes(j)) {
-        int rc = fc_ring_open(j, p->workers);
+    if (in_order != FC_DIGEST_NONE) {
+        rc = fc_ring_open(j, p->workers);
         j->leaf_count = rc == 0 ? (unsigned)fc_smaller(j->ring->count, UINT32_MAX) : 0;
-        return rc != 0 ? rc : fc_digest_begin(j, FC_DIGEST_WRITTEN);
+        if (rc == 0)
+            rc = fc_digest_begin(j, in_order);
+    } else {
+        rc = fc_regions_split(p->size, p->split_depth, p->min_region, &j->leaves, &j->leaf_count);
+        if (rc == 0 && j->sums != NULL)
+            rc = fc_sums_open(j->sums, j->leaf_count, p->split_depth, p->min_region);
+        if (rc != 0)
+            rc = fc_fail(j, rc, FC_OP_memory, FC_AT_BOTH, 0);
     }
-    int rc = fc_regions_split(p->size, p->split_depth, p->min_region, &j->leaves, &j->leaf_count);
-    if (rc == 0 && j->sums != NULL)
-        rc = fc_sums_open(j->sums, j->leaf_count, p->split_depth, p->min_region);
-    return rc == 0 ? 0 : fc_fail(j, rc, FC_OP_memory, FC_AT_BOTH, 0);
+    if (rc == 0 && p->drop_cache)
+        fc_behind_look(j);
+    return rc;
 }
 
 static int run_regions(struct fc_job *j)
 {
-    const struct fc_plan *p = j->plan;
-    int rc = split(j);
+    bool hashes = j->plan->digest && fc_makes_digests(j->hooks) && sees_bytes(j);
+    j->sums = sums_regions(j) ? j->hooks->sums : NULL;
+    int rc = fc_job_split(j, hashes && j->sums == NULL ? FC_DIGEST_WRITTEN : FC_DIGEST_NONE);
     if (rc != 0)
         return rc;
-    if (p->drop_cache)
-        fc_behind_look(j);
     rc = j->rc = fc_ladder_enter(j);
     if (rc != 0)
         return rc;

@@ -115,6 +115,8 @@ int fc_make_hole(struct fc_worker *w, uint64_t at, uint64_t end);
 /* job.c: its locks and its beginning */
 int fc_job_begin(struct fc_job *j);
 void fc_job_end(struct fc_job *j);
+/* Into the pieces of a ring, for a digest that wants the bytes in order and is begun; FC_DIGEST_NONE: into regions. */
+int fc_job_split(struct fc_job *j, enum fc_digest in_order);
 bool fc_makes_digests(const struct fc_hooks *h);
 int fc_digest_begin(struct fc_job *j, enum fc_digest which);
 

@@ -4,7 +4,6 @@
 
 #include "facts.h"
 #include "job.h"
-#include "regions.h"
 #include "ring.h"
 
 #include <errno.h>
@@ -117,21 +116,9 @@ static int read_on(struct fc_job *j, uint64_t *at)
 static int run(struct fc_job *j, const struct fc_reading *q, uint64_t *end)
 {
     const struct fc_plan *p = j->plan;
-    int rc;
-    if (q->other >= 0 || q->sums != NULL) {
-        rc = fc_regions_split(p->size, p->split_depth, p->min_region, &j->leaves, &j->leaf_count);
-        if (rc != 0)
-            return fc_fail(j, rc, FC_OP_memory, FC_AT_BOTH, 0);
-    } else {
-        rc = fc_ring_open(j, p->workers);
-        j->leaf_count = rc == 0 ? (unsigned)fc_smaller(j->ring->count, UINT32_MAX) : 0;
-        if (rc == 0)
-            rc = fc_digest_begin(j, q->digest);
-    }
+    int rc = fc_job_split(j, q->other >= 0 || q->sums != NULL ? FC_DIGEST_NONE : q->digest);
     if (rc != 0)
         return rc;
-    if (p->drop_cache)
-        fc_behind_look(j);
     if (j->leaf_count > 0)
         fc_workers_run(j);
     rc = j->rc;

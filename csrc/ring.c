@@ -56,7 +56,6 @@ int fc_ring_open(struct fc_job *j, unsigned workers)
     /* Alone, the conductor hashes each piece before it goes for the next. */
     uint64_t used = workers == 1 ? 1 : behind ? places : most(RING_HOT / piece, 2 * workers);
 
-    fc_ring_close(j);
     struct fc_ring *r = calloc(1, sizeof *r);
     j->ring = r;
     if (r == NULL)
