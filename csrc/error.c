@@ -56,6 +56,18 @@ void fc_error_set(struct fc_error *e, int err, enum fc_op op, enum fc_at at, int
         .err = -err, .code = code_of(op, -err), .op = (int)op, .engine = engine, .offset = offset, .at = at};
 }
 
+int fc_refuse_same_file(const struct stat *src, const struct stat *dst, struct fc_error *e)
+{
+    if (src->st_dev != dst->st_dev || src->st_ino != dst->st_ino)
+        return 0;
+    *e = (struct fc_error){.err = EINVAL,
+                           .code = FC_COPY_E_SAME_FILE,
+                           .op = -1,
+                           .engine = FC_ENGINE_NONE,
+                           .why = "source and destination are the same file"};
+    return -EINVAL;
+}
+
 int fc_forked(struct fc_report *r)
 {
     r->error = (struct fc_error){

@@ -101,9 +101,7 @@ static int look_at_destination(const struct fc_request *q, struct ends *n, const
         return 0; /* replaced, never followed */
     if (!S_ISREG(n->dst_st.st_mode))
         return special(e, &n->dst_st, FC_AT_DESTINATION);
-    if (n->dst_st.st_dev == n->src_st.st_dev && n->dst_st.st_ino == n->src_st.st_ino)
-        return refuse(e, EINVAL, FC_COPY_E_SAME_FILE, FC_AT_BOTH, "source and destination are the same file");
-    return 0;
+    return fc_refuse_same_file(&n->src_st, &n->dst_st, e);
 }
 
 static void close_ends(struct ends *n)
@@ -211,8 +209,8 @@ static int open_in_place(const struct fc_request *q, struct ends *n, const struc
         fail(e, rc, FC_OP_fstat, FC_AT_DESTINATION);
     else if (!S_ISREG(n->dst_st.st_mode))
         rc = special(e, &n->dst_st, FC_AT_DESTINATION);
-    else if (n->dst_st.st_dev == n->src_st.st_dev && n->dst_st.st_ino == n->src_st.st_ino)
-        rc = refuse(e, EINVAL, FC_COPY_E_SAME_FILE, FC_AT_BOTH, "source and destination are the same file");
+    else
+        rc = fc_refuse_same_file(&n->src_st, &n->dst_st, e);
     if (rc != 0)
         fc_sys_close(fd);
     return rc != 0 ? rc : fd;

@@ -60,9 +60,11 @@ enum fc_tree_verdict fc_tree_look(struct fc_tree_worker *w, struct fc_tree_dir *
         fc_tree_fail_call(w, d, name, rc, FC_OP_fstatat, FC_AT_DESTINATION);
         return FC_TREE_LEAVE;
     }
-    if (there->st_dev == st->st_dev && there->st_ino == st->st_ino)
-        return refuse(w, d, name, EINVAL, FC_COPY_E_SAME_FILE, FC_AT_BOTH,
-                      "source and destination are the same file");
+    struct fc_error same;
+    if (fc_refuse_same_file(st, there, &same) != 0) {
+        fc_tree_fail(w, d, name, &same);
+        return FC_TREE_LEAVE;
+    }
     if (S_ISDIR(there->st_mode))
         return refuse(w, d, name, EISDIR, FC_CODE_NONE, FC_AT_DESTINATION, "a directory is not replaced");
     if (o->existing == FC_EXISTING_FAIL)
