@@ -100,20 +100,15 @@ def save(path: str, entry: dict[str, Any]) -> None:
     """Put an entry into the file, in place of the one for the same filesystem. ValueError: the file is not ours."""
     import json
 
+    from .unpublished import unpublished
+
     _checked(entry)
     others = [other for other in read(path) if any(other[name] != entry[name] for name in _IDENTITY)]
     document = {"format": FORMAT, "version": VERSION, "filesystems": [*others, entry]}
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    unpublished = f"{path}.{os.getpid()}"
-    try:
-        with open(unpublished, "w", encoding="utf-8") as stream:
-            json.dump(document, stream, indent=2)
-            stream.write("\n")
-        os.replace(unpublished, path)
-    except BaseException:
-        if os.path.lexists(unpublished):
-            os.unlink(unpublished)
-        raise
+    with unpublished(path) as name, open(name, "x", encoding="utf-8") as stream:
+        json.dump(document, stream, indent=2)
+        stream.write("\n")
 
 
 def _checked(value: Any) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from .digests import Digest, resolve
 from .options import check_callbacks, path_argument
 from .progress import Conductor, conductor, watched
 from .reading import PHASE, callers, callers_errors_pass, digests_of, open_regular
+from .unpublished import unpublished
 
 if TYPE_CHECKING:
     from ._core import StrOrBytesPath, Tick
@@ -414,18 +415,13 @@ def _published(path: str) -> Generator[tuple[BinaryIO, str]]:
     """
     if os.path.isdir(path):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-    temporary = os.path.join(os.path.dirname(path), f".fastcopy-{os.urandom(8).hex()}")
-    try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        error.filename = path
-        raise
-    try:
+    with unpublished(path) as temporary:
+        try:
+            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            error.filename = path
+            raise
         with os.fdopen(fd, "wb") as file:
             yield file, temporary
             file.flush()
             os.fsync(fd)  # else a power cut could leave the name and nothing in it
-        os.rename(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

@@ -7,13 +7,14 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from .. import options as engine_options
 from .._core import ENGINES
 from ..errors import CopyError, SpecialFileError
+from ..unpublished import unpublished
 from . import SUBCOMMANDS
 from .display import amount, display_for
 from .operands import Pair, UsageError, pairs
@@ -288,7 +289,8 @@ class _Copier:
         if self.a.dry_run and (as_it_is or first is not None):
             self._done(src, dst, "would be copied", "hard_link" if first is not None else _kind(st))
         elif first is not None:
-            _replace(dst, lambda new: os.link(first, new, follow_symlinks=False))
+            with unpublished(dst) as new:
+                os.link(first, new, follow_symlinks=False)
             self._done(src, dst, "hard link", "hard_link")
         elif as_it_is:
             self._recreate(src, dst, st)
@@ -372,8 +374,7 @@ class _Copier:
         """A symlink, FIFO, socket or device, made again."""
         target = os.readlink(src) if stat.S_ISLNK(st.st_mode) else None
         mode = st.st_mode if "mode" in self.keep else st.st_mode & ~self.umask
-
-        def make(new: str) -> None:
+        with unpublished(dst) as new:
             if target is not None:
                 os.symlink(target, new)
             else:
@@ -387,8 +388,6 @@ class _Copier:
                 os.chmod(new, stat.S_IMODE(st.st_mode))
             if "times" in self.keep:
                 os.utime(new, ns=(st.st_atime_ns, st.st_mtime_ns), follow_symlinks=False)
-
-        _replace(dst, make)
         self._done(src, dst, "symlink" if target is not None else "special file", _kind(st))
 
     def _yes(self, question: str) -> bool:
@@ -519,18 +518,6 @@ def _status(path: str) -> os.stat_result | None:
         return os.lstat(path)
     except FileNotFoundError:
         return None
-
-
-def _replace(dst: str, make: Callable[[str], object]) -> None:
-    """`make` something under another name, and give it this one."""
-    new = os.path.join(os.path.dirname(dst), f".fastcopy-{os.urandom(8).hex()}")
-    try:
-        make(new)
-        os.rename(new, dst)
-    except BaseException:
-        if os.path.lexists(new):
-            os.unlink(new)
-        raise
 
 
 def _decision(plan: Plan) -> dict[str, Any]:
