@@ -6,42 +6,41 @@ import argparse
 import os
 import stat
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .display import amount
-from .parsing import Parser
-from .place import Place, look
+from .place import Place, place_parser, run_at
 from .voice import Voice
-from .words import name
+
+if TYPE_CHECKING:
+    from ..transfer_door import Capabilities
 
 PROG = "fastcopy analyze"
 
 
 def parser() -> argparse.ArgumentParser:
-    made = Parser(
+    return place_parser(
         PROG,
-        "[PATH]",
         "Say what there is: CPUs, memory, the filesystem and the device of PATH (default: here), and which engine can "
         "run there, and why the others cannot. Of a file also its holes, and how much of it is in memory. Nothing is "
         "written and nothing is measured; `fastcopy bench` measures.",
+        "print one JSON object",
     )
-    made.add_argument("path", metavar="PATH", nargs="?", default=".", help=argparse.SUPPRESS)
-    made.add_argument("--json", action="store_true", help="print one JSON object")
-    return made
 
 
 def run(arguments: argparse.Namespace) -> int:
+    return run_at(PROG, arguments, _find, _say)
+
+
+def _find(place: Place) -> tuple[Capabilities, dict[str, int] | None]:
     from ..transfer_door import capabilities
 
-    voice = Voice(PROG, as_json=arguments.json)
-    path = arguments.path
-    try:
-        place = look(path)
-        can = capabilities(place.directory)
-        file = _of_file(path) if stat.S_ISREG(os.stat(path).st_mode) else None
-    except OSError as error:
-        voice.fail_with(f"cannot look at {name(path)}", error, path)
-        return voice.status
+    file = _of_file(place.path) if stat.S_ISREG(os.stat(place.path).st_mode) else None
+    return capabilities(place.directory), file
+
+
+def _say(voice: Voice, place: Place, found: tuple[Capabilities, dict[str, int] | None]) -> None:
+    can, file = found
     voice.event(
         "analysis", **_facts(place), engines={e: {"can": c.can, "why": c.why} for e, c in can.items()}, file=file
     )
@@ -50,7 +49,6 @@ def run(arguments: argparse.Namespace) -> int:
     voice.line("engines:")
     for line in str(can).splitlines():
         voice.line(f"  {line}")
-    return 0
 
 
 def _facts(place: Place) -> dict[str, Any]:

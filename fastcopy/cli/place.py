@@ -1,15 +1,26 @@
-"""What can be read about this machine and one place on it. Nothing here writes, and nothing is measured."""
+"""What can be read about this machine and one place on it. Nothing here writes, and nothing is measured.
+
+And how the commands begin that say it.
+"""
 
 from __future__ import annotations
 
+import argparse
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from ..calibration import processor
 from ..mounts import Mount, mount_of
+from .parsing import Parser
+from .voice import Voice
+from .words import name
 
-__all__ = ["Place", "look"]
+__all__ = ["Place", "look", "place_parser", "run_at"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -61,6 +72,28 @@ def look(path: str, sys: Path = Path("/sys"), proc: Path = Path("/proc")) -> Pla
         queue=queue,
         device=None if queue is None else queue.parent.name,
     )
+
+
+def place_parser(prog: str, description: str, json: str) -> argparse.ArgumentParser:
+    made = Parser(prog, "[PATH]", description)
+    made.add_argument("path", metavar="PATH", nargs="?", default=".", help=argparse.SUPPRESS)
+    made.add_argument("--json", action="store_true", help=json)
+    return made
+
+
+def run_at(
+    prog: str, arguments: argparse.Namespace, find: Callable[[Place], T], say: Callable[[Voice, Place, T], None]
+) -> int:
+    """Look, `find` more, `say` what was found: the exit status."""
+    voice = Voice(prog, as_json=arguments.json)
+    try:
+        place = look(arguments.path)
+        found = find(place)
+    except OSError as error:
+        voice.fail_with(f"cannot look at {name(arguments.path)}", error, arguments.path)
+    else:
+        say(voice, place, found)
+    return voice.status
 
 
 def _line(file: Path) -> str | None:

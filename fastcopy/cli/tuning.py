@@ -9,10 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .display import amount
-from .parsing import Parser
-from .place import Place, look
+from .place import Place, place_parser, run_at
 from .voice import Voice
-from .words import name
 
 PROG = "fastcopy tuning"
 
@@ -29,32 +27,25 @@ class Advice:
 
 
 def parser() -> argparse.ArgumentParser:
-    made = Parser(
+    return place_parser(
         PROG,
-        "[PATH]",
         "Advise on settings of this machine that matter for local copies at PATH (default: here): the value that is, "
         "the value that would be better, the command, and the reason. What would not matter here is not mentioned. "
         "Nothing is changed; measure with `fastcopy bench` before and after.",
+        "print one JSON object a line",
     )
-    made.add_argument("path", metavar="PATH", nargs="?", default=".", help=argparse.SUPPRESS)
-    made.add_argument("--json", action="store_true", help="print one JSON object a line")
-    return made
 
 
 def run(arguments: argparse.Namespace) -> int:
-    voice = Voice(PROG, as_json=arguments.json)
-    try:
-        place = look(arguments.path)
-        found = list(advice(place))
-    except OSError as error:
-        voice.fail_with(f"cannot look at {name(arguments.path)}", error, arguments.path)
-        return voice.status
+    return run_at(PROG, arguments, lambda place: list(advice(place)), _say)
+
+
+def _say(voice: Voice, place: Place, found: list[Advice]) -> None:
     for one in found:
         voice.event("advice", **asdict(one))
         voice.line(f"{one.setting}: {one.current} -> {one.recommended}\n  {one.command}\n  {one.reason}\n")
     if not found:
         voice.line("nothing: no setting that is known to matter for local copies is amiss here")
-    return 0
 
 
 def advice(place: Place, proc: Path = Path("/proc")) -> Iterator[Advice]:
