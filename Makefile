@@ -15,7 +15,7 @@ export PATH := $(BIN):$(PATH)
 
 CORE := $(wildcard csrc/*.[ch] csrc/*.def csrc/engines/*.[ch] csrc/engines/*.def)
 SOURCES := pyproject.toml CMakeLists.txt README.md LICENSE $(CORE) \
-           $(wildcard fastcopy/*.py* fastcopy/*.pxd fastcopy/py.typed fastcopy/*/*.py fastcopy/*/*.json)
+           $(wildcard fastcopy/*.py* fastcopy/*.px[di] fastcopy/py.typed fastcopy/*/*.py fastcopy/*/*.json)
 C_FILES := $(filter %.c %.h,$(CORE)) $(wildcard tests/c/*.[ch])
 PY_FILES := fastcopy tests tools bench docs
 

@@ -48,7 +48,6 @@ cdef tuple _VERIFY = ("none", "auto", "compare", "hash", "media")
 cdef tuple _PHASES = ("copy", "verify", "sync")
 cdef tuple _DIGESTS = (None, "written", "reread")
 cdef tuple _AT = ("both", "source", "destination")
-cdef tuple _FAULTS = ("errno", "short", "delay")
 cdef tuple _EXISTING = ("overwrite", "fail", "skip", "update", "older")
 cdef tuple _SPECIAL = ("skip", "fail", "recreate")
 cdef tuple _ORDER = ("as_found", "smallest_first", "largest_first")
@@ -173,126 +172,7 @@ cdef class Tuning:
         free(self.calibrated)
 
 
-# ---- the conductor -------------------------------------------------------------------------------------
-
-@cython.final
-@cython.freelist(8)
-cdef class _Listener:
-    """What the core calls back into, on the calling thread: signals first, then the caller's tick."""
-
-    cdef object tick
-    cdef object error
-    cdef object new  # makes a hasher; None: no digest is wanted
-    cdef object update  # of the hasher that is being fed
-    cdef dict hashers  # by what they are fed: "written", "reread"
-    cdef dict digests  # what they said in the end, in hex
-    cdef fc_hooks hooks
-
-    def __cinit__(self, tick, new=None):
-        self.tick = tick
-        self.new = new
-        if new is not None:
-            self.hashers, self.digests = {}, {}
-            self.hooks.begin, self.hooks.feed, self.hooks.agree = _begin, _feed, _agree
-        self.hooks.conduct = _conduct
-        self.hooks.arg = <void *>self
-        self.hooks.interval_ms = 50  # Ctrl-C is to be heard, and the copy cleaned up, within 0.2 s
-
-    cdef int raise_if_failed(self, kept=None) except -1:
-        if self.error is not None:
-            error, self.error = self.error, None
-            if kept:
-                _errors.add_note(error, f"the unpublished copy was left as {kept}")
-            raise error
-        return 0
-
-
-cdef int _hear(_Listener listener, const fc_progress *p) except -1:
-    PyErr_CheckSignals()
-    if listener.tick is not None:
-        listener.tick(p.bytes, p.total, _PHASES[p.phase])
-    return 0
-
-
-cdef int _conduct(void *arg, const fc_progress *p) noexcept with gil:
-    cdef _Listener listener = <_Listener>arg
-    try:
-        _hear(listener, p)
-    except BaseException as error:  # it goes on in raise_if_failed, when the workers have been joined
-        listener.error = error
-        return 1
-    return 0
-
-
-cdef int _begin(void *arg, fc_digest which) noexcept with gil:
-    cdef _Listener listener = <_Listener>arg
-    try:
-        if which == FC_DIGEST_NONE:
-            listener.hashers.clear()
-            return 0
-        hasher = listener.hashers[_DIGESTS[which]] = listener.new()
-        listener.update = hasher.update
-    except BaseException as error:
-        listener.error = error
-        return 1
-    return 0
-
-
-@cython.final
-@cython.freelist(8)
-cdef class _Lent:
-    """Memory that is a hasher's for one call. A slice of a memoryview outlives its release(); it is counted here."""
-
-    cdef const unsigned char *p
-    cdef size_t n
-    cdef Py_ssize_t held
-
-    def __getbuffer__(self, Py_buffer *view, int flags):
-        PyBuffer_FillInfo(view, self, <void *>self.p, <Py_ssize_t>self.n, 1, flags)
-        self.held += 1
-
-    def __releasebuffer__(self, Py_buffer *view):
-        self.held -= 1
-
-
-cdef int _lend(object update, const unsigned char *p, size_t n) except -1:
-    cdef _Lent lent = _Lent.__new__(_Lent)
-    lent.p, lent.n = p, n
-    view = memoryview(lent)
-    try:
-        update(view)
-    finally:
-        view.release()  # BufferError: it keeps what it was given, which will not stay what it is
-    if lent.held != 0:
-        raise BufferError("the hasher keeps a part of what it was given to update(); it must copy what it keeps")
-    return 0
-
-
-cdef int _feed(void *arg, fc_feed *f) noexcept with gil:
-    cdef _Listener listener = <_Listener>arg
-    cdef const unsigned char *p
-    cdef size_t n
-    cdef fc_progress progress
-    try:
-        # The GIL is kept from one stretch to the next: giving it away between them would cost a wait for each.
-        while fc_feed_take(f, &p, &n):
-            _lend(listener.update, p, n)
-            if fc_feed_due(f, &progress):
-                _hear(listener, &progress)
-    except BaseException as error:
-        listener.error = error
-        return 1
-    return 0
-
-
-cdef int _agree(void *arg) noexcept with gil:
-    cdef _Listener listener = <_Listener>arg
-    try:
-        listener.digests = {which: hasher.hexdigest() for which, hasher in listener.hashers.items()}
-        return len(set(listener.digests.values())) <= 1
-    except BaseException as error:
-        listener.error = error
-        return -1
+include "_listener.pxi"
 
 
 # ---- failures ------------------------------------------------------------------------------------------
@@ -350,27 +230,6 @@ cdef dict _facts(const fc_facts *f, unsigned batch_cpus):
         "data_bytes": f.data_bytes,
         "replaces": bool(f.replaces),
     }
-
-cdef int _read_end(dict given, fc_end_facts *e) except -1:
-    names = [_text(fc_fs_name(i)) for i in range(FC_FS_COUNT)]
-    e.fs = names.index(given.get("fs", "unknown"))
-    e.fs_flags = _bits(_FS_FLAGS, given["flags"]) if "flags" in given else fc_fs_flags(e.fs)
-    e.id.dev = given.get("dev", 0)
-    e.id.ino = given.get("ino", 0)
-    e.id.size = given.get("size", 0)
-    e.id.mtime_ns = given.get("mtime_ns", 0)
-    e.id.ctime_ns = given.get("ctime_ns", 0)
-    e.mode = given.get("mode", 0)
-    e.uid = given.get("uid", 0)
-    e.gid = given.get("gid", 0)
-    e.allocated = given.get("allocated", 0)
-    e.dio_memory = given.get("dio_memory", 0)
-    e.dio_offset = given.get("dio_offset", 0)
-    e.exists = given.get("exists", False)
-    e.rotational = given.get("rotational", False)
-    free_bytes = given.get("free_bytes")
-    e.free_bytes = <uint64_t>-1 if free_bytes is None else free_bytes
-    return 0
 
 cdef dict _choice(const fc_plan *p):
     return {
@@ -643,28 +502,6 @@ def capabilities(path):
     return {_engine(i): _text(fc_engine_refuses(i, &facts)) for i in range(FC_ENGINE_COUNT)}
 
 
-def plan_from_facts(dict facts not None, Options options not None, Tuning tuning not None):
-    cdef fc_facts f
-    cdef fc_plan p
-    cdef fc_error e
-    cdef fc_options o = options.c
-    memset(&f, 0, sizeof(f))
-    _read_end(facts.get("src", {}), &f.src)
-    _read_end(facts.get("dst", {}), &f.dst)
-    machine = facts.get("machine", {})
-    f.machine.cpus = machine.get("cpus", 0)
-    f.machine.memory_available = machine.get("memory_available", 0)
-    f.machine.kernel = machine.get("kernel", 0)
-    o.batch_cpus = machine.get("batch_cpus", 0)
-    f.looked_at_machine = facts.get("looked_at_machine", True)
-    f.resident = facts.get("resident", 0)
-    f.dirty = facts.get("dirty", 0)
-    f.data_bytes = facts.get("data_bytes", 0)
-    if fc_plan_make(&f, &o, &tuning.head, &p, &e) != 0:
-        raise _exception(&e, "source", "destination", None, False)
-    return _choice(&p)
-
-
 # ---- the shutil door -----------------------------------------------------------------------------------
 
 def copy_fds(int src_fd, int dst_fd, Options options not None, Tuning tuning not None, tick, src, dst, new=None):
@@ -794,38 +631,4 @@ def copyfile(src, dst, tuning):
     raise _exception(&report.error, audit.source, audit.destination, None, True)
 
 
-# ---- for tests -----------------------------------------------------------------------------------------
-
-def region_split(uint64_t size, unsigned depth, uint64_t min_region):
-    cdef fc_span *leaves = NULL
-    cdef unsigned count = 0
-    cdef int rc = fc_regions_split(size, depth, min_region, &leaves, &count)
-    if rc != 0:
-        raise OSError(-rc, os.strerror(-rc))
-    try:
-        return [(leaves[i].at, leaves[i].end) for i in range(count)]
-    finally:
-        free(leaves)
-
-
-def faults_set(list script not None):
-    cdef fc_fault faults[32]
-    if not HAS_FAULTS:
-        raise RuntimeError("this is not the test build")
-    if len(script) > 32:
-        raise ValueError("a script has at most 32 rules")
-    for i, (operation, nth, for_ever, kind, value) in enumerate(script):
-        faults[i].op = OPERATIONS.index(operation)
-        faults[i].nth = nth
-        faults[i].for_ever = for_ever
-        faults[i].kind = _FAULTS.index(kind)
-        faults[i].value = value
-    fc_faults_set(faults, <unsigned>len(script))
-
-
-def faults_calls(operation):
-    return fc_faults_calls(OPERATIONS.index(operation))
-
-
-def faults_struck(unsigned index):
-    return fc_faults_struck(index)
+include "_seam.pxi"
