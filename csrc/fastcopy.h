@@ -5,7 +5,7 @@
  *     tree       a directory and all in it                  tree*.c filter.c
  *     transfer   one file from open to publish             transfer.c publish.c metadata.c
  *     copyfile   the same as shutil does it                copyfile.c
- *     job        carry out one plan between two descriptors  job.c workers.c small.c regions.c ring.c
+ *     job        carry out one plan between two descriptors  job.c workers.c small.c regions.c ring.c memory.c
  *     verify     prove the copy                              verify.c reading.c
  *     plan       facts + options -> plan, no system call    plan.c
  *     facts      what is true of both ends and the machine  facts.c
@@ -320,6 +320,11 @@ struct fc_crew {
 /* The next bytes for the digest that was begun; false: none for now. They stay what they are until the next
  * call. It never waits. */
 bool fc_feed_take(struct fc_feed *f, const unsigned char **p, size_t *n);
+/* For a feed that must end, with its hook saying no, because somebody keeps hold of what was taken last: that stays
+ * memory, whatever becomes of the copy, until it is dropped. */
+struct fc_memory;
+struct fc_memory *fc_feed_keep(struct fc_feed *f);
+void fc_memory_drop(struct fc_memory *m);
 /* Is it time to conduct? Then *p says with what. (feed has the interpreter's lock, and need not wait for it again.) */
 bool fc_feed_due(struct fc_feed *f, struct fc_progress *p);
 

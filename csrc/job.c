@@ -68,10 +68,10 @@ static uint64_t prefix(const struct fc_job *j)
     return fc_smaller(j->plan->size, tail);
 }
 
-static int follow_one(struct fc_worker *w, struct fc_span *s)
+static int follow_one(struct fc_worker *w, struct fc_memory *m, struct fc_span *s)
 {
     struct fc_job *j = w->job;
-    struct fc_piece piece = {.span = *s, .from = s->at, .mem = w->buf};
+    struct fc_piece piece = {.span = *s, .from = s->at, .mem = m->p};
     bool hashes = j->ring != NULL && j->ring->hashed == s->at; /* else the digest is made in another way */
     if (hashes && s->end - s->at > w->buf_size)
         piece.span.end = s->at + w->buf_size;
@@ -80,29 +80,28 @@ static int follow_one(struct fc_worker *w, struct fc_span *s)
     s->at = piece.span.at;
     if (!hashes || s->at == piece.from || (rc != 0 && rc != FC_EOF))
         return rc;
-    int fed = fc_feed_bytes(j, w->buf, (size_t)(s->at - piece.from));
+    int fed = fc_feed_bytes(j, m, (size_t)(s->at - piece.from));
     return fed != 0 ? fed : rc;
 }
 
 /* Read and write on from *length to limit, or until read says that the source ends. */
 static int follow(struct fc_job *j, uint64_t *length, uint64_t limit)
 {
-    struct fc_worker w = {.job = j, .on_caller = true, .buf_size = (size_t)j->plan->chunk};
-    void *buf;
-    int rc = fc_sys_memory(w.buf_size, false, &buf);
+    struct fc_memory *m;
+    int rc = fc_memory_new((size_t)j->plan->chunk, false, &m);
     if (rc != 0)
         return fc_fail(j, rc, FC_OP_memory, FC_AT_BOTH, *length);
-    w.buf = buf;
+    struct fc_worker w = {.job = j, .on_caller = true, .buf = m->p, .buf_size = m->n};
     if (j->report->workers == 0)
         j->report->workers = 1;
     struct fc_span s = {*length, limit};
     while (rc == 0 && s.at < limit)
-        rc = follow_one(&w, &s);
+        rc = follow_one(&w, m, &s);
     *length = s.at;
     if (j->forked)
         return rc;
     int behind = fc_behind_finish(&w);
-    fc_sys_memory_free(buf, w.buf_size, false);
+    fc_memory_drop(m);
     return rc != 0 && rc != FC_EOF ? rc : behind;
 }
 

@@ -92,24 +92,23 @@ static const struct fc_engine comparer = {.name = "compare", .copy = compare_spa
 /* Behind what the size promised, until nothing comes: one piece at a time, on the calling thread. */
 static int read_on(struct fc_job *j, uint64_t *at)
 {
-    struct fc_worker w = {.job = j, .on_caller = true, .buf_size = 2 * (size_t)j->plan->chunk};
-    void *buf;
-    int rc = fc_sys_memory(w.buf_size, false, &buf);
+    struct fc_memory *m;
+    int rc = fc_memory_new(2 * (size_t)j->plan->chunk, false, &m);
     if (rc != 0)
         return fc_fail(j, rc, FC_OP_memory, FC_AT_BOTH, *at);
-    w.buf = buf;
+    struct fc_worker w = {.job = j, .on_caller = true, .buf = m->p, .buf_size = m->n};
     while (rc == 0) {
-        struct fc_piece piece = {.span = {*at, *at + j->plan->chunk}, .from = *at, .mem = w.buf};
+        struct fc_piece piece = {.span = {*at, *at + j->plan->chunk}, .from = *at, .mem = m->p};
         w.piece = j->ring != NULL ? &piece : NULL;
         rc = j->reader->copy(&w, &piece.span);
         *at = piece.span.at;
         int fed = 0;
         if (j->ring != NULL && *at > piece.from && (rc == 0 || rc == FC_EOF))
-            fed = fc_feed_bytes(j, w.buf, (size_t)(*at - piece.from));
+            fed = fc_feed_bytes(j, m, (size_t)(*at - piece.from));
         rc = fed != 0 ? fed : rc;
     }
     if (!j->forked)
-        fc_sys_memory_free(buf, w.buf_size, false);
+        fc_memory_drop(m);
     return rc == FC_EOF ? 0 : rc;
 }
 

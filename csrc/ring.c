@@ -64,11 +64,9 @@ int fc_ring_open(struct fc_job *j, unsigned workers)
     r->count = count;
     r->places = (unsigned)places;
     r->used = (unsigned)fc_smaller(used, places);
-    r->direct = (flags & FC_ENGINE_ALIGNED) != 0 || (j->reader != NULL && p->align > 1);
+    bool direct = (flags & FC_ENGINE_ALIGNED) != 0 || (j->reader != NULL && p->align > 1);
     r->pieces = calloc(places, sizeof *r->pieces);
-    void *memory = NULL;
-    int rc = r->pieces == NULL ? -ENOMEM : fc_sys_memory((size_t)(places * piece), r->direct, &memory);
-    r->memory = memory;
+    int rc = r->pieces == NULL ? -ENOMEM : fc_memory_new((size_t)(places * piece), direct, &r->memory);
     return rc == 0 ? 0 : fc_fail(j, rc, FC_OP_memory, FC_AT_BOTH, 0);
 }
 
@@ -77,7 +75,7 @@ void fc_ring_close(struct fc_job *j)
     struct fc_ring *r = j->ring;
     if (r == NULL)
         return;
-    fc_sys_memory_free(r->memory, r->places * r->piece, r->direct);
+    fc_memory_drop(r->memory);
     free(r->pieces);
     free(r);
     j->ring = NULL;
@@ -120,7 +118,7 @@ struct fc_piece *fc_ring_claim(struct fc_worker *w)
         piece = piece_of(r, r->next);
         *piece = (struct fc_piece){.span = {from, fc_smaller(from + r->piece, j->plan->size)},
                                    .from = from,
-                                   .mem = r->memory + r->head * r->piece};
+                                   .mem = r->memory->p + r->head * r->piece};
         r->head++;
         r->next++;
     }
@@ -187,7 +185,8 @@ bool fc_feed_take(struct fc_feed *f, const unsigned char **p, size_t *n)
     uint64_t now = fc_now_ns();
     struct fc_job *j = f->job;
     if (f->n > 0) {
-        *p = f->p;
+        f->taken = f->memory;
+        *p = f->memory->p;
         *n = f->n;
         f->n = 0;
         return true;
@@ -208,11 +207,17 @@ bool fc_feed_take(struct fc_feed *f, const unsigned char **p, size_t *n)
     f->since_ns = now;
     if (!atomic_load(&j->stop) && fc_ring_ready(j)) {
         f->given = ripe(j, p, n);
+        f->taken = r->memory;
         f->given_bytes = *n;
         r->hashed += *n;
     }
     pthread_mutex_unlock(&j->lock);
     return f->given > 0;
+}
+
+struct fc_memory *fc_feed_keep(struct fc_feed *f)
+{
+    return fc_memory_own(f->taken);
 }
 
 bool fc_feed_due(struct fc_feed *f, struct fc_progress *p)
@@ -231,9 +236,9 @@ int fc_ring_feed(struct fc_job *j)
     return fc_feed_bytes(j, NULL, 0);
 }
 
-int fc_feed_bytes(struct fc_job *j, const unsigned char *p, size_t n)
+int fc_feed_bytes(struct fc_job *j, struct fc_memory *m, size_t n)
 {
-    struct fc_feed f = {.job = j, .p = p, .n = n, .since_ns = fc_now_ns(), .pid = getpid()};
+    struct fc_feed f = {.job = j, .memory = m, .n = n, .since_ns = fc_now_ns(), .pid = getpid()};
     if (n > 0 && j->ring != NULL)
         j->ring->hashed += n;
     int rc = j->hooks->feed(j->hooks->arg, &f);

@@ -13,6 +13,7 @@
 #define FC_RING_H
 
 #include "engines/engine.h"
+#include "memory.h"
 
 #include <pthread.h>
 
@@ -25,12 +26,11 @@ struct fc_piece {
 
 /* Guarded by the job's lock. */
 struct fc_ring {
-    unsigned char *memory;
+    struct fc_memory *memory;
     size_t piece;            /* bytes; offsets of pieces are multiples of it */
     unsigned places;         /* that there are, */
     unsigned used;           /* and how many of them are in use by now: the first ones */
     unsigned head;           /* place of the next piece */
-    bool direct;             /* how the memory was made */
     bool grow;               /* use all places, from the next time round */
     bool over;               /* no more pieces: a worker met the end of the source */
     uint64_t count;          /* pieces of the file */
@@ -40,12 +40,13 @@ struct fc_ring {
 };
 
 struct fc_feed {
-    struct fc_job *job;     /* or NULL: the stretch below is all there is */
-    const unsigned char *p; /* a stretch of its own, before those of the ring */
-    size_t n;
-    pid_t pid;         /* who called the hook: a child of a fork in it gets nothing */
-    uint64_t since_ns; /* when it was called, or last given something */
-    unsigned given;    /* pieces that it has in hand */
+    struct fc_job *job;       /* or NULL: the stretch below is all there is */
+    struct fc_memory *memory; /* a stretch of its own, before those of the ring, begins here; */
+    size_t n;                 /* 0: there is none, or it was taken */
+    struct fc_memory *taken;  /* what the last stretch lies in */
+    pid_t pid;                /* who called the hook: a child of a fork in it gets nothing */
+    uint64_t since_ns;        /* when it was called, or last given something */
+    unsigned given;           /* pieces that it has in hand */
     size_t given_bytes;
 };
 
@@ -64,7 +65,7 @@ int fc_ring_feed(struct fc_job *j);
 /* With nobody else at work: how far the file is whole. */
 uint64_t fc_ring_prefix(const struct fc_job *j);
 
-/* Bytes that passed elsewhere, while no worker runs. */
-int fc_feed_bytes(struct fc_job *j, const unsigned char *p, size_t n);
+/* The first n bytes of m, which passed elsewhere, while no worker runs. */
+int fc_feed_bytes(struct fc_job *j, struct fc_memory *m, size_t n);
 
 #endif

@@ -29,7 +29,7 @@ static int cancelled(struct fc_report *r, pid_t pid, uint64_t offset)
 /* Until the file ends: it may hold more than `size` by now, or less, or its size may be a lie. A read that
  * had room for more and brought just what was expected has seen the end; any other is followed by one more. */
 static int stream(int src, int dst, unsigned char *buf, size_t n, uint64_t size, uint64_t *at,
-                  const struct fc_hooks *digests, struct fc_report *r)
+                  const struct fc_hooks *digests, struct fc_memory *memory, struct fc_report *r)
 {
     const pid_t pid = digests != NULL ? getpid() : 0;
     *at = 0;
@@ -48,7 +48,7 @@ static int stream(int src, int dst, unsigned char *buf, size_t n, uint64_t size,
             done += (size_t)put;
             *at += (uint64_t)put;
         }
-        struct fc_feed f = {.p = buf, .n = (size_t)got};
+        struct fc_feed f = {.memory = memory, .n = (size_t)got};
         if (digests != NULL && (digests->feed(digests->arg, &f) != 0 || getpid() != pid))
             return cancelled(r, pid, *at);
         if (*at == size && (size_t)got < n)
@@ -60,22 +60,24 @@ int fc_small_copy(int src, int dst, uint64_t size, uint64_t old_size, const stru
                   struct fc_report *r)
 {
     unsigned char on_stack[ON_STACK];
-    void *buf = on_stack;
+    unsigned char *buf = on_stack;
+    struct fc_memory *memory = NULL; /* of what is too large, or lent to a hasher */
     /* One byte more than the size, so that one read both takes the file and could see it grow. */
     size_t n = size < ON_STACK ? ON_STACK : (size_t)size + 1;
     uint64_t at = 0;
-    int rc = n > ON_STACK ? fc_sys_memory(n, false, &buf) : 0;
-    if (rc != 0)
-        return fail(r, rc, FC_OP_memory, FC_AT_BOTH, 0);
     if (!fc_makes_digests(digests))
         digests = NULL;
-    rc = stream(src, dst, buf, n, size, &at, digests, r);
+    int rc = n > ON_STACK || digests != NULL ? fc_memory_new(n, false, &memory) : 0;
+    if (rc != 0)
+        return fail(r, rc, FC_OP_memory, FC_AT_BOTH, 0);
+    if (memory != NULL)
+        buf = memory->p;
+    rc = stream(src, dst, buf, n, size, &at, digests, memory, r);
     if ((rc == -ENOSPC || rc == -EDQUOT) && old_size > 0 && fc_sys_ftruncate(dst, 0) == 0) {
         old_size = 0; /* the old blocks may be just what was missing; see run_again_from_empty() */
-        rc = stream(src, dst, buf, n, size, &at, digests, r);
+        rc = stream(src, dst, buf, n, size, &at, digests, memory, r);
     }
-    if (n > ON_STACK)
-        fc_sys_memory_free(buf, n, false);
+    fc_memory_drop(memory);
     if (rc == 0 && (old_size > at || (at == 0 && old_size == 0))) {
         rc = fc_sys_ftruncate(dst, at); /* to nothing, too: it moves the mtime as opening with O_TRUNC does */
         if (rc != 0)

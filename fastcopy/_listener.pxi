@@ -68,27 +68,47 @@ cdef int _begin(void *arg, fc_digest which) noexcept with gil:
 cdef class _Lent:
     """Memory that is a hasher's for one call. A slice of a memoryview outlives its release(); it is counted here."""
 
-    cdef const unsigned char *p
+    cdef const unsigned char *p  # NULL: the call is over
     cdef size_t n
     cdef Py_ssize_t held
+    cdef fc_memory *kept  # so that what is still held stays memory
 
     def __getbuffer__(self, Py_buffer *view, int flags):
-        PyBuffer_FillInfo(view, self, <void *>self.p, <Py_ssize_t>self.n, 1, flags)
-        self.held += 1
+        with cython.critical_section(self):
+            if self.p is NULL:
+                raise BufferError("this was lent to update() for one call")
+            PyBuffer_FillInfo(view, self, <void *>self.p, <Py_ssize_t>self.n, 1, flags)
+            self.held += 1
 
     def __releasebuffer__(self, Py_buffer *view):
-        self.held -= 1
+        with cython.critical_section(self):
+            self.held -= 1
+
+    def __dealloc__(self):
+        fc_memory_drop(self.kept)
+
+    cdef bint is_kept(self, fc_feed *f):
+        """The call is over: does anybody still hold a part?"""
+        with cython.critical_section(self):
+            self.p = NULL
+            if self.held != 0:
+                self.kept = fc_feed_keep(f)
+            return self.kept is not NULL
 
 
-cdef int _lend(object update, const unsigned char *p, size_t n) except -1:
+cdef int _lend(object update, fc_feed *f, const unsigned char *p, size_t n) except -1:
     cdef _Lent lent = _Lent.__new__(_Lent)
+    cdef bint kept
     lent.p, lent.n = p, n
     view = memoryview(lent)
     try:
         update(view)
     finally:
-        view.release()  # BufferError: it keeps what it was given, which will not stay what it is
-    if lent.held != 0:
+        try:
+            view.release()  # BufferError: something of it was exported, and that is kept
+        finally:
+            kept = lent.is_kept(f)
+    if kept:
         raise BufferError("the hasher keeps a part of what it was given to update(); it must copy what it keeps")
     return 0
 
@@ -101,7 +121,7 @@ cdef int _feed(void *arg, fc_feed *f) noexcept with gil:
     try:
         # The GIL is kept from one stretch to the next: giving it away between them would cost a wait for each.
         while fc_feed_take(f, &p, &n):
-            _lend(listener.update, p, n)
+            _lend(listener.update, f, p, n)
             if fc_feed_due(f, &progress):
                 _hear(listener, &progress)
     except BaseException as error:

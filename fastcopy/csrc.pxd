@@ -106,7 +106,12 @@ cdef extern from "fastcopy.h" nogil:
         int (*feed)(void *arg, fc_feed *f) noexcept
         int (*agree)(void *arg) noexcept
 
+    struct fc_memory:
+        pass
+
     bint fc_feed_take(fc_feed *f, const unsigned char **p, size_t *n)
+    fc_memory *fc_feed_keep(fc_feed *f)
+    void fc_memory_drop(fc_memory *m)
     bint fc_feed_due(fc_feed *f, fc_progress *p)
 
     int fc_read_in_order(int fd, const fc_tuning *t, const fc_hooks *h, fc_report *r)

@@ -371,7 +371,7 @@ def keeps(part: Callable[[memoryview], object], kept: list[Any]) -> type[Own]:
 def test_a_hasher_cannot_keep_what_is_only_lent(
     part: Callable[[memoryview], object], verify: str, size: int, directory: Path
 ) -> None:
-    # It will hold other bytes, and then be no memory of ours at all.
+    # What it keeps is memory for as long as it keeps it, and nothing is copied with it.
     kept: list[Any] = []
     set_source(directory, size)
     with nothing_leaked(directory), pytest.raises(BufferError, match="hash"):
@@ -379,6 +379,42 @@ def test_a_hasher_cannot_keep_what_is_only_lent(
     assert (directory / "dst").read_bytes() == OLD
     with pytest.raises(BufferError, match="hash"):
         fastcopy.hash_file(directory / "src", keeps(part, kept))
+    assert len(kept) == 2
+    for view in kept:
+        assert noise(size).startswith(bytes(view))
+        assert len(view) > 0
+
+
+@pytest.mark.release
+@pytest.mark.parametrize("size", (1, SMALL, SIZE))
+def test_what_a_hasher_keeps_when_it_fails_is_still_memory(size: int, directory: Path) -> None:
+    class Fails(Own):
+        def update(self, data: memoryview) -> None:
+            self.part = data[:1]
+            raise ValueError("mine")
+
+    kept: list[Fails] = []
+
+    def factory() -> Fails:
+        kept.append(Fails())
+        return kept[-1]
+
+    set_source(directory, size)
+    with pytest.raises(ValueError, match="mine"):
+        carry(directory, reflink="never", hash=factory, **regions(2, size))
+    assert bytes(kept[-1].part) == noise(size)[:1]
+
+
+@pytest.mark.release
+@pytest.mark.parametrize("size", (1, SMALL, SIZE))
+def test_what_was_lent_cannot_be_borrowed_again(size: int, directory: Path) -> None:
+    lenders: list[Any] = []
+    set_source(directory, size)
+    carry(directory, reflink="never", hash=keeps(lambda data: data.obj, lenders), **regions(2, size))
+    assert lenders
+    for lender in lenders:
+        with pytest.raises(BufferError, match="one call"):
+            memoryview(lender)
 
 
 @pytest.mark.release
