@@ -232,7 +232,8 @@ struct fc_plan {
     unsigned readers; /* of a verification */
     unsigned split_depth;
     uint64_t min_region, chunk, window;
-    uint32_t align; /* of direct requests, at either end */
+    uint64_t read_chunk; /* of a verification */
+    uint32_t align;      /* of direct requests, at either end */
     unsigned flush_every;
     uint64_t size; /* as first seen; not believed where to_eof is set */
     bool to_eof;   /* the end of the file is where read says */

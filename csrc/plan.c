@@ -308,6 +308,17 @@ static uint64_t choose_chunk(const struct fc_facts *f, const struct fc_options *
     return either(f, FC_FS_NETWORK) ? t->chunk_network : t->chunk;
 }
 
+/* The same for reading the copy again, which goes past the page cache where it is the medium that is asked. */
+static uint64_t choose_read_chunk(const struct fc_facts *f, const struct fc_options *o,
+                                  const struct fc_tuning *t, const struct fc_plan *p)
+{
+    if (o->chunk != 0)
+        return o->chunk;
+    if (p->verify == FC_VERIFY_MEDIA)
+        return t->chunk_direct;
+    return either(f, FC_FS_NETWORK) ? t->chunk_network : t->chunk;
+}
+
 /* Both ends are asked for the same offsets, and a page that direct and buffered requests shared would be
  * written twice in an unknown order: never below 4 KiB. */
 static uint32_t choose_align(const struct fc_facts *f)
@@ -414,6 +425,7 @@ int fc_plan_make(const struct fc_facts *f, const struct fc_options *o, const str
     /* One worker needs no regions but the report of how far it came. */
     p->split_depth = p->workers > 1 ? believed_depth(o, t) : 0;
     p->chunk = choose_chunk(f, o, t, p);
+    p->read_chunk = choose_read_chunk(f, o, t, p);
     p->align = choose_align(f);
     p->window = o->window != 0 ? o->window : t->window;
     p->flush_every = o->flush_every != 0 ? o->flush_every : t->flush_every;

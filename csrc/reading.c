@@ -132,6 +132,7 @@ static int run(struct fc_job *j, const struct fc_reading *q, uint64_t *end)
 
 int fc_reading_run(const struct fc_reading *q, const struct fc_hooks *h, struct fc_report *r, uint64_t *end)
 {
+    uint32_t block = q->direct != 0 ? q->direct : 1;
     struct fc_plan p = {
         .size = q->size,
         .to_eof = q->to_eof,
@@ -140,8 +141,8 @@ int fc_reading_run(const struct fc_reading *q, const struct fc_hooks *h, struct 
                        : q->workers > 1 ? fc_tuning_default.split_depth
                                         : 0,
         .min_region = q->sums != NULL ? q->sums->min_region : fc_tuning_default.min_region,
-        .chunk = q->direct != 0 ? fc_tuning_default.chunk_direct : fc_tuning_default.chunk,
-        .align = q->direct != 0 ? q->direct : 1,
+        .chunk = (q->chunk + block - 1) / block * block,
+        .align = block,
         .drop_cache = q->drop_cache,
     };
     struct fc_job j = {.plan = &p,
@@ -193,6 +194,7 @@ int fc_read_in_order(int fd, const struct fc_tuning *t, const struct fc_hooks *h
                            .size = size,
                            .to_eof = true,
                            .total = size,
+                           .chunk = t->chunk,
                            .at = FC_AT_SOURCE,
                            .workers = fc_plan_readers(size, fc_cpus(), t),
                            .digest = FC_DIGEST_WRITTEN};
@@ -215,6 +217,7 @@ int fc_compare_fds(int a, int b, const struct fc_tuning *t, const struct fc_hook
                            .size = size,
                            .to_eof = true,
                            .total = size,
+                           .chunk = t->chunk,
                            .workers = fc_plan_readers(size, fc_cpus(), t)};
     rc = fc_reading_run(&q, h, r, &end);
     if (rc != 0)

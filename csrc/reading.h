@@ -10,6 +10,7 @@ struct fc_reading {
     uint64_t size;          /* what there should be */
     bool to_eof;            /* then on to the real end */
     bool drop_cache;        /* leave no pages of fd behind that were not there before */
+    uint64_t chunk;         /* of one read */
     uint32_t direct;        /* read past the page cache, in blocks of this; 0: as usual */
     uint64_t before, total; /* for progress: bytes done by readings before this one; of all */
     enum fc_at at;          /* whose fault an error is */

@@ -61,6 +61,7 @@ static int read_end(struct proof *v, enum fc_digest which, uint32_t direct)
                            .other = -1,
                            .size = v->report->bytes,
                            .drop_cache = v->plan->drop_cache,
+                           .chunk = v->plan->read_chunk,
                            .direct = direct,
                            .before = v->before,
                            .total = v->total,
@@ -86,6 +87,7 @@ static int compare(struct proof *v)
                            .other = v->dst,
                            .size = v->report->bytes,
                            .drop_cache = v->plan->drop_cache,
+                           .chunk = v->plan->read_chunk,
                            .before = v->before,
                            .total = v->total,
                            .workers = v->plan->readers};

@@ -244,6 +244,7 @@ cdef dict _choice(const fc_plan *p):
         "min_region": p.min_region,
         "chunk": p.chunk,
         "window": p.window,
+        "read_chunk": p.read_chunk,
         "align": p.align,
         "flush_every": p.flush_every,
         "size": p.size,

@@ -70,7 +70,7 @@ cdef extern from "fastcopy.h" nogil:
         int verify
         bint digest
         unsigned workers, readers, split_depth
-        uint64_t min_region, chunk, window
+        uint64_t min_region, chunk, window, read_chunk
         uint32_t align
         unsigned flush_every
         uint64_t size

@@ -120,6 +120,15 @@ def test_requests_to_a_network_are_large_and_those_to_a_disk_fit_the_cache() -> 
     assert choice(facts(), chunk=128 * KIB)["chunk"] == 128 * KIB
 
 
+def test_what_is_read_again_is_read_in_requests_of_its_own_unless_they_were_named() -> None:
+    cold = facts(memory=GIB, resident=0)
+    assert (choice(cold, verify="compare")["chunk"], choice(cold, verify="compare")["read_chunk"]) == (MIB, 256 * KIB)
+    assert choice(facts("nfs", "nfs"), verify="hash", digest=True)["read_chunk"] == 4 * MIB
+    assert choice(facts(), verify="media", digest=True)["read_chunk"] == MIB
+    for verify in ("compare", "hash", "media"):
+        assert choice(facts(), verify=verify, chunk=64 * KIB)["read_chunk"] == 64 * KIB
+
+
 def test_the_cache_option_decides_against_pressure_and_for_drop() -> None:
     cold = facts(memory=GIB, resident=0)
     assert choice(cold, cache="keep")["reason"] == "warm_local"

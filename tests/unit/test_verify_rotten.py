@@ -488,7 +488,7 @@ def test_a_fork_inside_a_hasher_leaves_the_copy_to_the_parent(
         ("buffered", "compare", 2 * CHUNKS, "destination", LONG - 7),
         ("buffered", "hash", 1, "destination", 0),
         ("buffered", "hash", CHUNKS, "destination", LONG - 7),
-        ("buffered", "media", 2, "destination", MIB),
+        ("buffered", "media", 2, "destination", CHUNK),
         ("clone", "hash", 1, "source", 0),
         ("clone", "hash", CHUNKS, "source", LONG - 7),
         ("clone", "hash", CHUNKS + 1, "destination", 0),
@@ -501,9 +501,8 @@ def test_a_read_error_says_where_it_was_and_keeps_the_old_file(
 ) -> None:
     set_source(directory, LONG)
     options = {"engine": engine, "verify": verify, **regions(1, LONG)}
-    of_one_end = 5 if verify == "media" else CHUNKS  # past the page cache, 1 MiB at a time
-    of_both = of_one_end if engine == "buffered" and verify != "compare" else CHUNKS + of_one_end
-    nth += reads(directory, door, **options) - of_both
+    proof = CHUNKS if engine == "buffered" and verify != "compare" else 2 * CHUNKS
+    nth += reads(directory, door, **options) - proof
     with nothing_leaked(directory), faults(fails("pread", errno.EIO, nth)), pytest.raises(OSError) as failure:
         carry(directory, door, **options)
     error = failure.value
@@ -516,6 +515,14 @@ def test_a_read_error_says_where_it_was_and_keeps_the_old_file(
         assert ("reading the source failed" in str(error)) == (at == "source")
     if door == "atomic":
         assert (directory / "dst").read_bytes() == OLD
+
+
+@needs_faults
+@pytest.mark.parametrize("verify", ("compare", *DIGESTS))
+def test_chunk_is_what_one_read_of_a_proof_asks_for(verify: str, directory: Path) -> None:
+    set_source(directory, LONG)
+    of_64, of_256 = (reads(directory, engine="clone", verify=verify, chunk=chunk) for chunk in (64 * KIB, CHUNK))
+    assert of_64 - of_256 == 2 * (65 - CHUNKS)  # of both ends, for a clone is not read
 
 
 # ---- giving up -------------------------------------------------------------------------------------------
@@ -543,8 +550,7 @@ def test_cancelled_in_the_verify_phase(engine: str, verify: str, door: str, work
             cancel.set()
 
     set_source(directory, LONG)
-    # Past the page cache a read brings 1 MiB, and there are five.
-    slowly = slow_proof(directory, door, 0.04 if verify == "media" else 0.01, engine=engine)
+    slowly = slow_proof(directory, door, engine=engine)
     with nothing_leaked(directory), slowly, pytest.raises(fastcopy.VerifyError) as failure:
         carry(directory, door, engine=engine, verify=verify, cancel=cancel, progress=stop, **regions(workers, LONG))
     assert failure.value.code == "VERIFY_E_CANCELLED"
@@ -632,13 +638,13 @@ def test_progress_of_a_proof_only_grows_and_comes_to_its_end(
     phases = [order[p.phase] for p in seen]
     assert phases == sorted(phases)
     proof = [p for p in seen if p.phase == "verify"]
-    assert len(proof) >= (2 if options.get("verify") == "media" else 3)
+    assert len(proof) >= 3
     done = [p.bytes for p in proof]
     assert done == sorted(done)
     assert {p.total for p in proof} == {reads * LONG}
     assert proof[-1] is seen[-1]
     assert (done[-1], proof[-1].files) == (reads * LONG, 1)
-    if reads == 2 and options.get("verify") != "media":  # whose few long reads may pass between two reports
+    if reads == 2:
         assert any(0 < n < LONG for n in done)
         assert any(LONG < n < 2 * LONG for n in done)
     assert {p.path for p in seen} == {str(directory / "src")}
