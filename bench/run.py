@@ -26,7 +26,7 @@ from places import NotHereError, filesystem
 from scenarios import SCENARIOS, Scenario, quick
 from ways import GROUPS
 
-from fastcopy.cli.interrupts import sigterm_interrupts, status_of
+from fastcopy.cli.endings import ended_by_signals, status_of
 from fastcopy.cli.progress_line import ProgressLine
 from fastcopy.measure import CacheStateError, race
 from fastcopy.measure.document import document, scenario, skipped
@@ -93,7 +93,7 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-@sigterm_interrupts()
+@ended_by_signals()
 def main() -> int:
     asked = arguments()
     todo = chosen(asked)

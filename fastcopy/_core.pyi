@@ -69,7 +69,8 @@ class Plan:
     def choice(self) -> dict[str, Any]:
         """engine (first rung), ladder (tuple of names), reason, reason_text, workers, workers_reason,
         workers_reason_text, split_depth, min_region, chunk, window, read_chunk, align, flush_every, size, small,
-        has_holes, find_zeros, preallocate, keep_blocks, drop_cache, in_place, to_eof, calibrated, verify, digest, readers."""
+        has_holes, find_zeros, preallocate, keep_blocks, drop_cache, in_place, to_eof, calibrated, verify, digest,
+        readers."""
     def run(self, tick: Tick | None = None, new: NewHasher | None = None) -> dict[str, Any]:
         """Carry it out; returns the report: bytes, written, elapsed (seconds), engine, attempts
         (tuple of (engine, errno, offset)), workers, regions, windows, flushes, buffer_bytes, mapped_bytes,

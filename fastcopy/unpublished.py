@@ -10,13 +10,18 @@ __all__ = ["unpublished"]
 
 
 @contextmanager
-def unpublished(path: str) -> Generator[str]:
-    """A name beside `path`. What is made under it becomes `path` if all goes well, and is removed if not."""
+def unpublished(path: str, *, fresh: bool = False) -> Generator[str]:
+    """A name beside `path`. What is made under it becomes `path` if all goes well, and is removed if not.
+
+    `fresh`: it replaces nothing, not even what came meanwhile, which is a FileExistsError.
+    """
     name = os.path.join(os.path.dirname(path), f".fastcopy-{os.urandom(8).hex()}")
     try:
         yield name
-        os.rename(name, path)
-    except BaseException:
+        if fresh:
+            os.link(name, path, follow_symlinks=False)
+        else:
+            os.rename(name, path)
+    finally:
         if os.path.lexists(name):
             os.unlink(name)
-        raise

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from .display import amount
+from .parsing import Parser
 from .place import Place, place_parser, run_at
 from .voice import Voice
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 PROG = "fastcopy analyze"
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     return place_parser(
         PROG,
         "Say what there is: CPUs, memory, the filesystem and the device of PATH (default: here), and which engine can "

@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .interrupts import sigterm_interrupts
+from .parsing import Parser, refuse_wrong_environment
 from .progress_line import ProgressLine
 from .sizes import sizes
+from .streams import say
 
 if TYPE_CHECKING:
     from ..measure import Way
@@ -24,14 +24,15 @@ _DEFAULT_SECONDS = 40.0
 _MOST_ROUNDS = 200
 
 
-def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="fastcopy bench",
-        description="Time every engine of fastcopy, fastcopy's own choice, and shutil.copyfile on files in DIR. "
+def parser() -> Parser:
+    made = Parser(
+        "fastcopy bench",
+        "DIR",
+        "Time every engine of fastcopy, fastcopy's own choice, and shutil.copyfile on files in DIR. "
         "Everything that is written there is removed again.",
-        epilog="Needs numpy, and for --plot matplotlib: pip install 'fastcopy-io[bench]'.",
+        "Needs numpy, and for --plot matplotlib: pip install 'fastcopy-io[bench]'.",
     )
-    made.add_argument("directory", metavar="DIR", type=Path, help="a directory on the storage in question")
+    made.add_argument("directory", metavar="DIR", type=Path, help=argparse.SUPPRESS)
     made.add_argument(
         "--sizes",
         type=sizes,
@@ -57,9 +58,9 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-@sigterm_interrupts()
 def run(arguments: argparse.Namespace) -> int:
     # Before the first copy: what is missing is said now, not after the work.
+    refuse_wrong_environment()
     from ..measure.document import document
 
     if arguments.plot is not None:
@@ -71,10 +72,9 @@ def run(arguments: argparse.Namespace) -> int:
     scenarios = list(_scenarios(arguments, began))
     told = document(scenarios)
     if arguments.json:
-        json.dump(told, sys.stdout, indent=1)
-        print()
+        say(json.dumps(told, indent=1))
     else:
-        print(_text(told, arguments))
+        say(_text(told, arguments))
     if arguments.plot is not None:
         from ..measure.plots import throughput
 

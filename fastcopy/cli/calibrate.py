@@ -9,34 +9,36 @@ import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .interrupts import sigterm_interrupts
+from .parsing import Parser, refuse_wrong_environment
 from .progress_line import ProgressLine
+from .streams import say
 
 if TYPE_CHECKING:
     from ..measure.numbers import Finding, Numbers
 
 
-def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="fastcopy calibrate",
-        description="Measure the numbers that fastcopy's own choice rests on, on the filesystem of DIR, and keep those "
+def parser() -> Parser:
+    made = Parser(
+        "fastcopy calibrate",
+        "DIR",
+        "Measure the numbers that fastcopy's own choice rests on, on the filesystem of DIR, and keep those "
         "that are surely better there than the built-in ones. Copies within that filesystem then use them. It takes a "
         "minute or two, half a gibibyte of room, and as quiet a machine as can be had. Everything that is written to "
         "DIR is removed again.",
-        epilog="Needs numpy: pip install 'fastcopy-io[bench]'. Removing the file that it names brings the built-in "
+        "Needs numpy: pip install 'fastcopy-io[bench]'. Removing the file that it names brings the built-in "
         "numbers back.",
     )
-    made.add_argument("directory", metavar="DIR", type=Path, help="a directory on the filesystem in question")
+    made.add_argument("directory", metavar="DIR", type=Path, help=argparse.SUPPRESS)
     made.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     return made
 
 
-@sigterm_interrupts()
 def run(arguments: argparse.Namespace) -> int:
     from .. import calibration
     from ..measure.kernel import check_room
     from ..measure.numbers import ROOM, find
 
+    refuse_wrong_environment()
     directory: Path = arguments.directory
     if not directory.is_dir():
         raise NotADirectoryError(20, "no such directory", str(directory))
@@ -50,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         found = find(directory, progress=line)
     entry = _entry(directory, found)
     calibration.save(path, entry)
-    print(_text(found, entry, path))
+    say(_text(found, entry, path))
     return 0
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 
 from .compare import add_talk, voice_of
-from .copy import usage
-from .parsing import Parser
-from .voice import UNVERIFIED
+from .endings import UNVERIFIED
+from .parsing import Parser, in_words_of_the_command_line
 from .words import name
 
 PROG = "fastcopy check"
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     made = Parser(
         PROG,
         "MANIFEST",
@@ -40,12 +39,10 @@ def run(arguments: argparse.Namespace) -> int:
             directory=arguments.directory,
             progress=voice.progress if voice.shows else None,
         )
-    except BrokenPipeError:
-        raise
     except ValueError as error:
         voice.pause()
         if arguments.algorithm is not None and str(error).startswith(("hash=", "name=")):
-            return usage(PROG, error)
+            raise in_words_of_the_command_line(error) from None
         voice.fail(f"{error}; name another manifest, or its digest with --algorithm", src=manifest)
         return voice.status
     except OSError as error:

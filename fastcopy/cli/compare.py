@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 
 from .display import display_for
+from .endings import UNVERIFIED
 from .parsing import Parser
-from .voice import UNVERIFIED, Voice
+from .voice import Voice
 from .words import name
 
 PROG = "fastcopy compare"
@@ -25,7 +26,7 @@ def voice_of(prog: str, arguments: argparse.Namespace) -> Voice:
     return Voice(prog, as_json=arguments.json, quiet=arguments.quiet, display=display)
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     made = Parser(
         PROG,
         "A B",
@@ -45,8 +46,6 @@ def run(arguments: argparse.Namespace) -> int:
     voice = voice_of(PROG, arguments)
     try:
         offset = compare(a, b, progress=voice.progress if voice.shows else None)
-    except BrokenPipeError:
-        raise
     except OSError as error:
         voice.fail_with(f"cannot compare {name(a)} with {name(b)}", error, a, b)
         return voice.status

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from . import SUBCOMMANDS
 from .parsing import Parser
+from .streams import say
 
 PROG = "fastcopy completion"
 SHELLS = ("bash", "zsh", "fish")
@@ -29,7 +30,7 @@ class Option(NamedTuple):
         return tuple(word for word in self.names if word.startswith("--"))
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     made = Parser(
         PROG,
         "SHELL",
@@ -43,13 +44,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    print({"bash": bash, "zsh": zsh, "fish": fish}[arguments.shell](), end="")
+    say({"bash": bash, "zsh": zsh, "fish": fish}[arguments.shell](), end="")
     return 0
 
 
-def parser_of(subcommand: str) -> argparse.ArgumentParser:
+def parser_of(subcommand: str) -> Parser:
     """The parser of a subcommand; "copy" is that of a copy."""
-    made: argparse.ArgumentParser = import_module(f".{subcommand}", __package__).parser()
+    made: Parser = import_module(f".{subcommand}", __package__).parser()
     return made
 
 

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import re
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from .. import options as engine_options
 from .._core import ENGINES
-from ..errors import CopyError, SpecialFileError
+from ..errors import CopyError
 from ..unpublished import unpublished
-from . import SUBCOMMANDS
-from .display import amount, display_for
-from .operands import Pair, UsageError, pairs
-from .parsing import Parser, optional_value
+from . import SUBCOMMANDS, say_version
+from .display import Source, amount, display_for
+from .endings import FAILED, status_of
+from .operands import Pair, pairs
+from .parsing import Parser, UsageError, in_words_of_the_command_line, optional_value
 from .sizes import size
-from .voice import FAILED, Voice
-from .words import name
+from .streams import say_bytes, tell
+from .voice import Voice
+from .words import name, where
 
 if TYPE_CHECKING:
     from ..options import Options
@@ -35,7 +38,6 @@ EPILOG = (
     "Sizes are written 4096, 64K, 4M, 1.5GiB. A first word that names a subcommand is one: ./hash is the file. "
     "Exit status: 0 done, 1 something failed and was listed, 2 usage, 3 a verification failed, 130 interrupted."
 )
-INTERRUPTED = 130
 
 # What cp calls it -> what we call it.
 _KEEPABLE = {
@@ -48,10 +50,12 @@ _KEEPABLE = {
     "xattr": {"xattr"},
     "all": {"mode", "times", "owner", "links", "xattr"},
 }
+_SPECIAL = "a FIFO, socket or device"
+_THERE = "left, for it is there already"
 _DASH_P = "mode,ownership,timestamps"
 
 
-def parser(prog: str = "fastcopy", description: str = DESCRIPTION) -> argparse.ArgumentParser:
+def parser(prog: str = "fastcopy", description: str = DESCRIPTION) -> Parser:
     made = Parser(prog, "SRC... DST", description, EPILOG)
     if prog == "fastcopy":
         made.add_argument("-V", "--version", action="store_true", help="show the version, and exit")
@@ -141,17 +145,14 @@ def _options_of_talk(group: Any) -> None:
 
 def run(arguments: argparse.Namespace, prog: str = "fastcopy") -> int:
     if getattr(arguments, "version", False):
-        from .. import __version__
-
-        print(f"fastcopy {__version__}")
-        return 0
+        return say_version()
     display = display_for(quiet=arguments.quiet, wanted=arguments.progress, as_json=arguments.json)
     voice = Voice(prog, as_json=arguments.json, quiet=arguments.quiet, display=display)
     try:
         todo = pairs(arguments.operands, arguments.target_directory, arguments.no_target_directory)
         copier = _Copier(arguments, voice, todo)
-    except (UsageError, ValueError) as error:
-        return usage(prog, error)
+    except ValueError as error:
+        raise in_words_of_the_command_line(error) from None
     except OSError as error:
         voice.fail_with(f"cannot copy to {name(error.filename)}", error, dst=os.fsdecode(error.filename), do="")
         return FAILED
@@ -160,6 +161,20 @@ def run(arguments: argparse.Namespace, prog: str = "fastcopy") -> int:
 
 class _Left(Exception):
     """Not an error: what is there stays."""
+
+
+class _Refusal(OSError):
+    """What this command refuses by itself; its words say what to do."""
+
+    code: str | None = None
+
+
+class _SameRefusal(_Refusal):
+    code = "COPY_E_SAME_FILE"
+
+
+class _SpecialRefusal(_Refusal):
+    code = "COPY_E_UNSUPPORTED"
 
 
 class _Copier:
@@ -188,11 +203,12 @@ class _Copier:
         done = 0
         try:
             for pair in self.todo:
+                self.voice.source = Source(pair.src, done + 1, len(self.todo))
                 self._one(pair)
                 done += 1
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as end:
             self._interrupted(done)
-            return INTERRUPTED
+            return status_of(end)
         finally:
             self.voice.close()
         return self.voice.status
@@ -263,25 +279,25 @@ class _Copier:
             if self.a.verbose:
                 self.voice.line(f"{left}: {name(dst)}")
             self.voice.event("result", src=src, dst=dst, outcome="left", why=str(left))
-        except BrokenPipeError:
-            raise
         except OSError as error:
             self._failed(src, dst, error)
 
     def _entry(self, src: str, dst: str, st: os.stat_result) -> None:
         """What is no directory."""
         if dst.endswith("/") and not os.path.isdir(dst):
-            raise NotADirectoryError(20, "there is no such directory")
+            raise _Refusal(errno.ENOTDIR, "there is no such directory; make it first")
         there = _status(dst)
         if there is not None and stat.S_ISDIR(there.st_mode):
-            raise IsADirectoryError(21, "a directory has that name, and is not replaced by a file")
+            raise _Refusal(errno.EISDIR, "a directory has that name, and is not replaced by a file")
         earlier = self.made.get(os.path.abspath(dst))
         if earlier is not None:
             if os.path.samefile(earlier, src):
                 self.voice.warn(f"{name(src)} is named more than once", src)
                 return
-            raise FileExistsError(17, f"it was copied from {name(earlier)} a moment ago, and is not replaced")
+            raise _Refusal(errno.EEXIST, f"it was copied from {name(earlier)} a moment ago, and is not replaced")
         as_it_is = stat.S_ISLNK(st.st_mode) or (self.recursive and not stat.S_ISREG(st.st_mode))
+        if not as_it_is and not stat.S_ISREG(st.st_mode):
+            raise _SpecialRefusal(errno.EINVAL, f"it is {_SPECIAL}, and not read; -r makes another, cat reads it")
         if there is not None:
             self._ask_what_is_there(src, dst, st, there, as_it_is)
         self.made[os.path.abspath(dst)] = src
@@ -289,11 +305,10 @@ class _Copier:
         if self.a.dry_run and (as_it_is or first is not None):
             self._done(src, dst, "would be copied", "hard_link" if first is not None else _kind(st))
         elif first is not None:
-            with unpublished(dst) as new:
-                os.link(first, new, follow_symlinks=False)
+            self._make(dst, there, lambda new: os.link(first, new, follow_symlinks=False))
             self._done(src, dst, "hard link", "hard_link")
         elif as_it_is:
-            self._recreate(src, dst, st)
+            self._recreate(src, dst, st, there)
         else:
             self._file(src, dst, st, there)
         if st.st_nlink > 1 and first is None:
@@ -306,18 +321,30 @@ class _Copier:
             try:
                 target = os.stat(dst)
             except FileNotFoundError:
-                raise FileExistsError(17, "a symlink that leads nowhere has that name; remove it first") from None
+                raise _Refusal(errno.EEXIST, "a symlink that leads nowhere has that name; remove it first") from None
         if os.path.samestat(st, target):
-            raise CopyError(22, "source and destination are the same file")
+            raise _SameRefusal(errno.EINVAL, "source and destination are the same file; name another destination")
         if self.a.clash == "n":
-            raise _Left("left, for it is there already")
+            raise _Left(_THERE)
+        if not as_it_is and not stat.S_ISREG(target.st_mode):
+            raise _SpecialRefusal(errno.EINVAL, f"what has that name is {_SPECIAL}, and not written to; cat does that")
         if self.a.update and target.st_mtime_ns >= st.st_mtime_ns:
             raise _Left("left, for it is not older")
         if self.a.clash == "i" and not self._yes(f"replace {name(dst)}?"):
             raise _Left("left, as you said")
         writable = as_it_is or self.a.force or self.a.dry_run or os.access(dst, os.W_OK, effective_ids=True)
         if not writable:
-            raise PermissionError(13, "the file there may not be written to; -f replaces it")
+            raise _Refusal(errno.EACCES, "the file there may not be written to; -f replaces it")
+
+    def _must_be_new(self, there: os.stat_result | None) -> bool:
+        """With -n and -i nothing is replaced that came after the look."""
+        return there is None and self.a.clash is not None
+
+    def _came_meanwhile(self) -> Exception:
+        """Something has the name that nothing had, and may not be replaced: -n says so, or -i did not ask."""
+        if self.a.clash == "n":
+            return _Left(_THERE)
+        return _Refusal(errno.EEXIST, "something came to have that name meanwhile, and you were not asked; ask again")
 
     def _file(self, src: str, dst: str, st: os.stat_result, there: os.stat_result | None) -> None:
         exact = dst
@@ -326,7 +353,13 @@ class _Copier:
         owner = None
         if there is not None and "owner" not in self.keep and not self.a.in_place:
             owner = there.st_uid, there.st_gid
-        report = self._transfer(src, exact, self.for_files)
+        wishes = self.for_files
+        if self._must_be_new(there):
+            wishes = replace(wishes, existing="fail")
+        try:
+            report = self._transfer(src, exact, wishes)
+        except FileExistsError:
+            raise self._came_meanwhile() from None
         if report is None:
             return
         if owner is not None:
@@ -344,12 +377,12 @@ class _Copier:
 
     def _tree(self, src: str, dst: str) -> None:
         if not self.recursive:
-            raise IsADirectoryError(21, "it is a directory; -r copies directories")
+            raise _Refusal(errno.EISDIR, "it is a directory; -r copies directories")
         there = _status(dst)
         if there is not None and not stat.S_ISDIR(there.st_mode):
-            raise NotADirectoryError(20, "what has that name is no directory, and is not replaced by one")
+            raise _Refusal(errno.ENOTDIR, "what has that name is no directory, and is not replaced by one")
         if there is not None and os.path.samestat(os.stat(src), there):
-            raise CopyError(22, "source and destination are the same directory")
+            raise _SameRefusal(errno.EINVAL, "source and destination are the same directory; name another destination")
         wishes = self.for_trees
         asks = there is not None and self.a.clash == "i"
         if asks and not self._yes(f"replace files that are in {name(dst)} already?"):
@@ -370,11 +403,12 @@ class _Copier:
             return None
         return plan.run()
 
-    def _recreate(self, src: str, dst: str, st: os.stat_result) -> None:
+    def _recreate(self, src: str, dst: str, st: os.stat_result, there: os.stat_result | None) -> None:
         """A symlink, FIFO, socket or device, made again."""
         target = os.readlink(src) if stat.S_ISLNK(st.st_mode) else None
         mode = st.st_mode if "mode" in self.keep else st.st_mode & ~self.umask
-        with unpublished(dst) as new:
+
+        def make(new: str) -> None:
             if target is not None:
                 os.symlink(target, new)
             else:
@@ -388,12 +422,20 @@ class _Copier:
                 os.chmod(new, stat.S_IMODE(st.st_mode))
             if "times" in self.keep:
                 os.utime(new, ns=(st.st_atime_ns, st.st_mtime_ns), follow_symlinks=False)
+
+        self._make(dst, there, make)
         self._done(src, dst, "symlink" if target is not None else "special file", _kind(st))
+
+    def _make(self, dst: str, there: os.stat_result | None, make: Callable[[str], object]) -> None:
+        try:
+            with unpublished(dst, fresh=self._must_be_new(there)) as new:
+                make(new)
+        except FileExistsError:
+            raise self._came_meanwhile() from None
 
     def _yes(self, question: str) -> bool:
         self.voice.pause()
-        sys.stderr.write(f"{self.voice.prog}: {question} ")
-        sys.stderr.flush()
+        tell(f"{self.voice.prog}: {question} ", end="")
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     # ---- what is said ----------------------------------------------------------------------------------
@@ -418,9 +460,7 @@ class _Copier:
         from ..manifests import format_line
 
         self.voice.pause()
-        sys.stdout.flush()
-        sys.stdout.buffer.write(format_line(digest, os.fsencode(dst)))
-        sys.stdout.flush()
+        say_bytes(format_line(digest, os.fsencode(dst)))
 
     def _done(self, src: str, dst: str, what: str, kind: str, explained: bool = False) -> None:
         if self.a.verbose or (self.a.dry_run and not explained):
@@ -431,23 +471,33 @@ class _Copier:
         from ..tree_door import TreeError
 
         if not isinstance(error, TreeError):
-            do = "-L follows symlinks" if isinstance(error, SpecialFileError) and os.path.islink(src) else None
-            if isinstance(error, FileNotFoundError) and os.path.lexists(src) and not os.path.islink(src):
-                do = "make the directory that it is to be in first"
-            self.voice.fail_with(f"cannot copy {name(src)} to {name(dst)}", error, src, dst, do)
+            what = f"cannot copy {name(src)} to {name(dst)}{where(error)}"
+            self.voice.fail_with(what, error, src, dst, self._advice(src, dst, error))
             return
         for one in error.errors:
             below = os.fsdecode(one.path)
             from_, to = (os.path.join(top, below) if below else top for top in (src, dst))
             raised = CopyError(one.errno, str(one).partition(": ")[2] or os.strerror(one.errno))
             raised.code = one.code
-            self.voice.fail_with(f"cannot copy {name(from_)}", raised, from_, to)
+            self.voice.fail_with(f"cannot copy {name(from_)}", raised, from_, to, self._advice(from_, to, raised))
         more = error.error_count - len(error.errors)
         if more:
             self.voice.fail(f"{more} more below {name(src)} could not be copied", src=src)
         from .result import result_event
 
         self.voice.event("result", **result_event(error.report), src=src, dst=dst, outcome="incomplete")
+
+    def _advice(self, src: str, dst: str, error: OSError) -> str | None:
+        """What to do about it, where more is known here than the error says."""
+        if isinstance(error, _Refusal):
+            return ""
+        if not isinstance(error, FileNotFoundError):
+            return None
+        if os.path.islink(src) and not os.path.exists(src):
+            return "it is a symlink that leads nowhere; -P copies it as it is"
+        if os.path.lexists(src) and not os.path.isdir(os.path.dirname(dst) or "."):
+            return "make the directory that it is to be in first"
+        return None
 
     def _interrupted(self, done: int) -> None:
         """What is there, and what is left to do."""
@@ -462,18 +512,15 @@ class _Copier:
         self.voice.fail("; ".join(parts), code="INTERRUPTED", src=src, dst=dst)
 
 
-def usage(prog: str, error: Exception) -> int:
-    """Say what makes no sense, in the words of the command line."""
-    text = re.sub(r"^(\w+)=", lambda found: f"--{found[1].replace('_', '-')}=", str(error))
-    print(f"{prog}: {text} (usage: {prog} [OPTION]... SRC... DST; {prog} --help)", file=sys.stderr)
-    return 2
-
-
 # ---- words ---------------------------------------------------------------------------------------------
 
 
 def _workers(text: str) -> int | str:
-    return text if text == "auto" else int(text)
+    if text == "auto":
+        return text
+    if not re.fullmatch(r"-?\d+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of threads; 4 is, and auto")
+    return int(text)
 
 
 def _keepable(text: str) -> frozenset[str]:
@@ -535,9 +582,3 @@ def _decision(plan: Plan) -> dict[str, Any]:
         "publish": plan.publish,
         "explanation": plan.explain(),
     }
-
-
-def option_strings(made: argparse.ArgumentParser) -> Iterable[str]:
-    """All options of a parser."""
-    for action in made._actions:  # pyright: ignore[reportPrivateUsage]
-        yield from action.option_strings

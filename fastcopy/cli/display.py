@@ -5,18 +5,21 @@ What is over sooner than anybody could read is not shown, unless it was asked fo
 
 from __future__ import annotations
 
-import json
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from .progress_line import ProgressLine
+from .events import progress_event, say_event
+from .progress_line import ProgressLine, can_be_drawn_on
+from .streams import mute, tell
 
 if TYPE_CHECKING:
     from ..progress import Progress
 
-__all__ = ["Display", "display_for"]
+__all__ = ["Display", "Source", "display_for"]
 
 PATIENCE = 0.3  # seconds before a terminal shows something
 PLAIN_INTERVAL = 5.0
@@ -25,8 +28,16 @@ EVENT_INTERVAL = 0.25
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
+class Source(NamedTuple):
+    """A SRC of the command line: its name, which it is, and how many there are."""
+
+    name: str
+    number: int
+    of: int
+
+
 class Display(Protocol):
-    def __call__(self, p: Progress) -> object: ...
+    def __call__(self, p: Progress, source: Source | None = None) -> object: ...
     def clear(self) -> None:
         """Take away what is drawn; it may be drawn again."""
         ...
@@ -39,9 +50,9 @@ def display_for(
     if quiet or wanted is False:
         return None
     if as_json:
-        return _Events(sys.stdout, clock)
-    if not sys.stderr.isatty():
-        return _Lines(sys.stderr, clock)
+        return _Events(clock)
+    if not can_be_drawn_on(sys.stderr):
+        return _Lines(0.0 if wanted else PLAIN_INTERVAL, clock)
     return _Patient(0.0 if wanted else PATIENCE, clock)
 
 
@@ -67,11 +78,22 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def summary(p: Progress) -> str:
+def summary(p: Progress, source: Source | None = None) -> str:
     """All of it in one line."""
     left = "" if p.eta is None else f", {duration(p.eta)} left"
-    files = f", {p.files} of {p.files_total} files" if p.files_total else ""
-    return f"{p.phase} {amount(p.bytes)} of {amount(p.total)}, {amount(p.rate)}/s{left}{files}: {printable(p.path)}"
+    return f"{p.phase} {amount(p.bytes)} of {amount(p.total)}, {amount(p.rate)}/s{left}{_files(p)}: {_what(p, source)}"
+
+
+def _files(p: Progress) -> str:
+    return f", {p.files} of {p.files_total} files" if p.files_total else ""
+
+
+def _what(p: Progress, source: Source | None) -> str:
+    """The file under way, of a directory with the name of that; and which of the sources it belongs to."""
+    if source is None:
+        return printable(p.path)
+    which = f" ({source.number} of {source.of})" if source.of > 1 else ""
+    return printable(os.path.join(source.name, p.path) if p.files_total else p.path) + which
 
 
 def printable(path: str) -> str:
@@ -84,20 +106,17 @@ def printable(path: str) -> str:
 
 
 class _Events:
-    """Events of progress, some a second."""
+    """For programs: some events a second."""
 
-    def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
-        self._stream, self._clock = stream, clock
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
         self._next = -1.0
 
-    def __call__(self, p: Progress) -> None:
-        from .voice import VERSION, progress_event
-
+    def __call__(self, p: Progress, source: Source | None = None) -> None:
         now = self._clock()
         if now >= self._next or p.bytes == p.total:
             self._next = now + EVENT_INTERVAL
-            print(json.dumps({"version": VERSION, "event": "progress", **progress_event(p)}), file=self._stream)
-            self._stream.flush()
+            say_event("progress", **progress_event(p, None if source is None else source.name))
 
     def clear(self) -> None:
         """Nothing is drawn."""
@@ -106,15 +125,15 @@ class _Events:
 class _Lines:
     """A line every few seconds, for logs."""
 
-    def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
-        self._stream, self._clock = stream, clock
-        self._next = clock() + PLAIN_INTERVAL
+    def __init__(self, patience: float, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._next = clock() + patience
 
-    def __call__(self, p: Progress) -> None:
+    def __call__(self, p: Progress, source: Source | None = None) -> None:
         now = self._clock()
         if now >= self._next:
             self._next = now + PLAIN_INTERVAL
-            print(f"fastcopy: {summary(p)}", file=self._stream, flush=True)
+            tell(f"fastcopy: {summary(p, source)}")
 
     def clear(self) -> None:
         """Nothing is drawn."""
@@ -128,16 +147,27 @@ class _Patient:
         self._from = clock() + patience
         self._drawn: Display | None = None
 
-    def __call__(self, p: Progress) -> None:
+    def __call__(self, p: Progress, source: Source | None = None) -> None:
         if self._clock() >= self._from:
-            if self._drawn is None:
-                self._drawn = _drawing()
-            self._drawn(p)
+            with _terminal_may_be_gone():
+                if self._drawn is None:
+                    self._drawn = _drawing()
+                self._drawn(p, source)
 
     def clear(self) -> None:
         if self._drawn is not None:
-            self._drawn.clear()
+            with _terminal_may_be_gone():
+                self._drawn.clear()
             self._drawn = None
+
+
+@contextmanager
+def _terminal_may_be_gone() -> Generator[None]:
+    """A terminal that was closed behind us (`nohup`) is no reason for a copy to fail."""
+    try:
+        yield
+    except OSError:
+        mute(sys.stderr.fileno())
 
 
 def _drawing() -> Display:
@@ -153,8 +183,8 @@ class _OneLine:
     def __init__(self) -> None:
         self._line = ProgressLine()
 
-    def __call__(self, p: Progress) -> None:
-        self._line(p.bytes / p.total if p.total else 0.0, summary(p))
+    def __call__(self, p: Progress, source: Source | None = None) -> None:
+        self._line(p.bytes / p.total if p.total else 0.0, summary(p, source))
 
     def clear(self) -> None:
         self._line.close()
@@ -186,10 +216,10 @@ class _Rich:
         self._live: Any = Live(console=console, auto_refresh=False, transient=True)
         self._live.start()
 
-    def __call__(self, p: Progress) -> None:
+    def __call__(self, p: Progress, source: Source | None = None) -> None:
         self._bar.update(self._task, completed=p.bytes, total=p.total, description=p.phase)
-        files = f"{p.files} of {p.files_total} files  " if p.files_total else ""
-        below = self._text(f"{files}{printable(p.path)}", no_wrap=True, overflow="ellipsis", style="dim")
+        files = f"{_files(p).removeprefix(', ')}  ".lstrip()
+        below = self._text(f"{files}{_what(p, source)}", no_wrap=True, overflow="ellipsis", style="dim")
         self._live.update(self._group(self._bar, below), refresh=True)
 
     def clear(self) -> None:

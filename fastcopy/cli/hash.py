@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Iterator
 
 from .compare import add_talk, voice_of
-from .copy import usage
-from .operands import UsageError
-from .parsing import Parser
+from .parsing import Parser, UsageError, in_words_of_the_command_line
+from .streams import say_bytes
 from .voice import Voice
 from .words import name
 
 PROG = "fastcopy hash"
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     made = Parser(
         PROG,
         "PATH...",
@@ -41,9 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.output is not None:
             return _manifest(arguments, voice)
         return _lines(arguments, voice)
-    except (UsageError, ValueError) as error:
-        voice.pause()
-        return usage(PROG, error)
+    except ValueError as error:
+        raise in_words_of_the_command_line(error) from None
     finally:
         voice.close()
 
@@ -58,8 +55,6 @@ def _manifest(a: argparse.Namespace, voice: Voice) -> int:
         count = checksum_tree(
             directory, a.output, a.algorithm, tag=a.tag, progress=voice.progress if voice.shows else None
         )
-    except BrokenPipeError:
-        raise
     except OSError as error:
         path = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else directory
         voice.fail_with(f"cannot write the manifest {name(a.output)}: {name(path)}", error, path, a.output)
@@ -80,17 +75,13 @@ def _lines(a: argparse.Namespace, voice: Voice) -> int:
     for path in _files(a.paths, voice):
         try:
             digest = hash_file(path, a.algorithm, progress=voice.progress if voice.shows else None)
-        except BrokenPipeError:
-            raise
         except OSError as error:
             voice.fail_with(f"cannot read {name(path)}", error, path)
             continue
         voice.event("result", kind="digest", src=path, dst=None, outcome="read", hash=a.algorithm, digest=digest)
         if not voice.as_json:
             voice.pause()
-            sys.stdout.flush()
-            sys.stdout.buffer.write(format_line(digest, os.fsencode(path), label))
-            sys.stdout.buffer.flush()
+            say_bytes(format_line(digest, os.fsencode(path), label))
     return voice.status
 
 

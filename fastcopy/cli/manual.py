@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from . import SUBCOMMANDS
 from .completion import parser_of
 from .parsing import Parser
+from .streams import say
 
 PROG = "fastcopy manual"
 
@@ -17,11 +18,12 @@ _STATUS = {
     "1": "something failed; each failure was said in a line of its own",
     "2": "the command line makes no sense; nothing was touched",
     "3": "a verification failed: a copy, or a file that was compared or checked, is not what it should be",
-    "130": "interrupted; nothing unfinished is left behind",
+    "129, 130, 143": "ended by SIGHUP, Ctrl-C or SIGTERM; nothing unfinished is left behind",
+    "141": "whoever read the output went away",
 }
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     return Parser(
         PROG,
         "",
@@ -33,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> int:
     from .. import __version__
 
-    print("\n".join(page(__version__)))
+    say("\n".join(page(__version__)))
     return 0
 
 
@@ -44,8 +46,7 @@ def page(version: str) -> Iterator[str]:
     yield from (".SH NAME", "fastcopy \\- copy files and directories, fast and safely", ".SH SYNOPSIS")
     yield ".B fastcopy\n[\\fIOPTION\\fR]... \\fISRC\\fR... \\fIDST\\fR"
     for name in SUBCOMMANDS:
-        operands = getattr(parser_of(name), "operands", "DIR")
-        yield f".br\n.B fastcopy {name}\n[\\fIOPTION\\fR]... {_text(operands)}"
+        yield f".br\n.B fastcopy {name}\n[\\fIOPTION\\fR]... {_text(parser_of(name).operands)}"
     yield from (".SH DESCRIPTION", _text(copy.description or ""), ".PP", _text(copy.epilog or ""))
     for group in copy._action_groups:  # pyright: ignore[reportPrivateUsage]
         shown = [a for a in group._group_actions if a.help != argparse.SUPPRESS]  # pyright: ignore[reportPrivateUsage]

@@ -8,14 +8,12 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["Pair", "UsageError", "pairs", "refuse_remote"]
+from .parsing import UsageError
+
+__all__ = ["Pair", "pairs", "refuse_remote"]
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _HOST = re.compile(r"[^/:]+:")
-
-
-class UsageError(Exception):
-    """The words on the command line make no sense together."""
 
 
 class Pair(NamedTuple):

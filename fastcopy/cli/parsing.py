@@ -7,11 +7,31 @@ Options and operands may be mixed, as GNU's programs allow. An option whose valu
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
-__all__ = ["Parser", "parse"]
+from .streams import flush, say
+
+__all__ = [
+    "Parser",
+    "UsageError",
+    "in_words_of_the_command_line",
+    "option_strings",
+    "options_in",
+    "parse",
+    "refuse_wrong_environment",
+]
+
+
+class UsageError(Exception):
+    """The words on the command line make no sense together."""
+
+
+def in_words_of_the_command_line(error: ValueError) -> UsageError:
+    """`chunk=5: ...`, as the Python door says it, about `--chunk=5`."""
+    return UsageError(re.sub(r"^([a-z_]+)=", lambda found: f"--{found[1].replace('_', '-')}=", str(error)))
 
 
 class _Help(argparse.HelpFormatter):
@@ -26,6 +46,16 @@ class _Help(argparse.HelpFormatter):
         bare = getattr(action, "bare", None) is not None
         joined = f"{long}[={value}]" if bare else f"{long}={value}" if long.startswith("--") else f"{long} {value}"
         return ", ".join((*short, joined))
+
+
+def refuse_wrong_environment() -> None:
+    """For what copies many times: FASTCOPY_ENGINE and the like are looked at before the work, not in its middle."""
+    from ..options import environment
+
+    try:
+        environment()
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 class Parser(argparse.ArgumentParser):
@@ -45,14 +75,16 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("-h", "--help", action="help", help="show this, and exit")
 
     def error(self, message: str) -> NoReturn:
-        """Exit 2, with one line that says what is wrong."""
-        self.exit(2, f"{self.prog}: {message} (usage: {self.usage}; {self.prog} --help)\n")
+        """Instead of printing it all and exiting."""
+        raise UsageError(re.sub(r": ignored explicit argument (.*)", r" takes no value, and \1 was given", message))
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        if message:
-            sys.stderr.write(message)
-        sys.stdout.flush()
+        """After the help was printed."""
+        flush()
         raise SystemExit(status)
+
+    def _print_message(self, message: str, file: object = None) -> None:
+        say(message, end="")
 
 
 def optional_value(action: argparse.Action, bare: str) -> None:
@@ -67,8 +99,34 @@ def parse(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Nam
         bare: object = getattr(action, "bare", None)
         if isinstance(bare, str):
             bares |= dict.fromkeys(action.option_strings, bare)
-    end = words.index("--") if "--" in words else len(words)
-    before = [f"{word}={bares[word]}" if word in bares else word for word in words[:end]]
+    options = options_in(words)
+    before = [f"{word}={bares[word]}" if word in bares else word for word in options]
     # What follows `--` are names. One that begins with a dash is the same file with ./ before it.
-    after = [f"./{word}" if word.startswith("-") else word for word in words[end + 1 :]]
-    return parser.parse_intermixed_args([*before, *after])
+    after = [f"./{word}" if word.startswith("-") else word for word in words[len(options) + 1 :]]
+    try:
+        arguments, unknown = parser.parse_known_intermixed_args([*before, *after])
+        if unknown:
+            raise UsageError("; ".join(_unknown(parser, word) for word in unknown))
+        return arguments
+    except UsageError as error:
+        meant = (word for word in options if word.startswith("-") and word != "-" and os.path.lexists(word))
+        raise UsageError("".join((str(error), *(f"; the file {word} is written ./{word}" for word in meant)))) from None
+
+
+def options_in(words: Sequence[str]) -> Sequence[str]:
+    """The words among which there may be options: those before `--`."""
+    return words[: words.index("--")] if "--" in words else words
+
+
+def option_strings(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """All options of a parser."""
+    for action in parser._actions:  # pyright: ignore[reportPrivateUsage]
+        yield from action.option_strings
+
+
+def _unknown(parser: argparse.ArgumentParser, word: str) -> str:
+    if not word.startswith("-"):
+        return f"{word!r} is one operand too many"
+    begun = word.partition("=")[0]
+    meant = [option for option in option_strings(parser) if begun.startswith("--") and option.startswith(begun)]
+    return f"there is no option {word}{f' (do you mean {meant[0]}?)' if meant else ''}"

@@ -74,7 +74,7 @@ def look(path: str, sys: Path = Path("/sys"), proc: Path = Path("/proc")) -> Pla
     )
 
 
-def place_parser(prog: str, description: str, json: str) -> argparse.ArgumentParser:
+def place_parser(prog: str, description: str, json: str) -> Parser:
     made = Parser(prog, "[PATH]", description)
     made.add_argument("path", metavar="PATH", nargs="?", default=".", help=argparse.SUPPRESS)
     made.add_argument("--json", action="store_true", help=json)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 
 from . import copy
+from .parsing import Parser
 
 PROG = "fastcopy plan"
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     return copy.parser(
         PROG,
         "Say how fastcopy would copy, and why. It takes the operands and options of a copy, looks at both ends, and "

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from typing import TextIO
 
-__all__ = ["ProgressLine"]
+__all__ = ["ProgressLine", "can_be_drawn_on"]
 
 _WIDTH = 24
+
+
+def can_be_drawn_on(stream: TextIO) -> bool:
+    """A terminal, of those on which something can be taken away again."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 class ProgressLine:
@@ -16,13 +22,15 @@ class ProgressLine:
 
     def __init__(self, stream: TextIO | None = None, quiet: bool = False) -> None:
         self._stream = sys.stderr if stream is None else stream
-        self._live = not quiet and self._stream.isatty()
+        self._live = not quiet and can_be_drawn_on(self._stream)
 
     def __call__(self, share: float, what: str) -> None:
         if self._live:
+            columns = shutil.get_terminal_size().columns
             filled = round(min(1.0, max(0.0, share)) * _WIDTH)
-            line = f"[{'#' * filled}{'.' * (_WIDTH - filled)}] {share:4.0%} {what}"
-            self._stream.write(f"\r{line[: shutil.get_terminal_size().columns - 1]}\x1b[K")
+            bar = f"[{'#' * filled}{'.' * (_WIDTH - filled)}] " if columns > 2 * _WIDTH else ""
+            line = f"{bar}{share:4.0%} {what}"
+            self._stream.write(f"\r{line[: columns - 1]}\x1b[K")
             self._stream.flush()
 
     def close(self) -> None:

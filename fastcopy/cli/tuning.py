@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .display import amount
+from .parsing import Parser
 from .place import Place, place_parser, run_at
 from .voice import Voice
 
@@ -26,7 +27,7 @@ class Advice:
     reason: str
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     return place_parser(
         PROG,
         "Advise on settings of this machine that matter for local copies at PATH (default: here): the value that is, "

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from .compare import add_talk, voice_of
 from .display import amount
+from .endings import UNVERIFIED
 from .parsing import Parser
-from .voice import UNVERIFIED, Voice
+from .voice import Voice
 from .words import name
 
 PROG = "fastcopy verify"
@@ -27,7 +28,7 @@ _KINDS = {
 }
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     made = Parser(
         PROG,
         "A B",
@@ -94,8 +95,6 @@ class _Verifier:
             here_a, here_b, through = waiting.pop()
             try:
                 waiting.extend((x, y, False) for x, y in self._look(here_a, here_b, through))
-            except BrokenPipeError:
-                raise
             except OSError as error:
                 self.voice.fail_with(f"cannot compare {name(here_a)} with {name(here_b)}", error, here_a, here_b)
 

@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-import errno
-import json
-import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 from . import words
+from .endings import FAILED, UNVERIFIED
+from .events import say_event
+from .streams import say, tell
 
 if TYPE_CHECKING:
     from ..progress import Progress
-    from .display import Display
+    from .display import Display, Source
 
-__all__ = ["FAILED", "UNVERIFIED", "VERSION", "UnwritableError", "Voice"]
-
-VERSION = 1  # of the schema: a field may be added to it, none changes its meaning without another number
-FAILED, UNVERIFIED = 1, 3
-
-
-class UnwritableError(Exception):
-    """Our own output cannot be written: no fault of any file that is copied."""
-
-
-def _print(text: str, flush: bool = False) -> None:
-    try:
-        print(text, flush=flush)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise UnwritableError(error.strerror) from error
+__all__ = ["Voice"]
 
 
 class Voice:
@@ -43,29 +26,30 @@ class Voice:
         self.quiet = quiet
         self.as_json = as_json
         self.status = 0
+        self.source: Source | None = None  # that is being copied
         self._display = display
 
     def line(self, text: str) -> None:
         """For a person who reads along."""
         if not self.as_json and not self.quiet:
             self.pause()
-            _print(text)
+            say(text)
 
     def event(self, event: str, /, **fields: Any) -> None:
         """For a program that does."""
         if self.as_json:
-            _print(json.dumps({"version": VERSION, "event": event, **fields}), flush=True)
+            say_event(event, **fields)
 
     def warn(self, text: str, path: str | None = None) -> None:
         """Something that is no failure."""
         self.pause()
-        print(f"{self.prog}: {text}", file=sys.stderr)
+        tell(f"{self.prog}: {text}")
         self.event("warning", message=text, path=path)
 
     def fail(self, text: str, **fields: Any) -> None:
         """A failure of our own finding."""
         self.pause()
-        print(f"{self.prog}: {text}", file=sys.stderr)
+        tell(f"{self.prog}: {text}")
         fields = {"code": None, "errno": None, "src": None, "dst": None} | fields
         self.event("error", message=text, **fields)
         self.status = max(self.status, UNVERIFIED if str(fields["code"]).startswith("VERIFY_E_MISMATCH") else FAILED)
@@ -78,7 +62,7 @@ class Voice:
         self.fail(
             f"{what}: {words.reason(error)}{f'; {do}' if do else ''}",
             code=getattr(error, "code", None),
-            errno=errno.errorcode.get(error.errno or 0),
+            errno=words.symbol(error),
             src=src,
             dst=dst,
         )
@@ -86,7 +70,7 @@ class Voice:
     def progress(self, p: Progress) -> None:
         """A callback for what can be watched."""
         if self._display is not None:
-            self._display(p)
+            self._display(p, self.source)
 
     @property
     def shows(self) -> bool:
@@ -100,17 +84,3 @@ class Voice:
 
     def close(self) -> None:
         self.pause()
-
-
-def progress_event(p: Progress) -> dict[str, Any]:
-    """The fields of a progress event."""
-    return {
-        "phase": p.phase,
-        "path": os.fsdecode(p.path),
-        "bytes": p.bytes,
-        "total": p.total,
-        "files": p.files,
-        "files_total": p.files_total,
-        "rate": p.rate,
-        "eta": p.eta,
-    }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 
-__all__ = ["advice", "name", "of_error", "reason"]
+__all__ = ["advice", "name", "of_error", "reason", "symbol", "where"]
 
 _BY_CODE = {
     "COPY_E_NOSPACE": "free some space there, or copy to another filesystem",
@@ -29,7 +30,7 @@ _BY_ERRNO = {
     errno.ELOOP: "symlinks lead in a circle; check where they lead",
     errno.EIO: "the device failed; look at `dmesg`, and copy from a backup",
     errno.EMFILE: "raise the limit of open files (`ulimit -n`)",
-    errno.EFBIG: "that filesystem takes no file as large; choose another",
+    errno.EFBIG: "that filesystem, or `ulimit -f`, takes no file as large",
 }
 
 
@@ -47,8 +48,29 @@ def reason(error: OSError) -> str:
     return str(error.strerror or (error.args[-1] if error.args else type(error).__name__))
 
 
+def symbol(error: OSError) -> str | None:
+    """The name of the errno.
+
+    >>> symbol(OSError(2, ""))
+    'ENOENT'
+    """
+    return errno.errorcode.get(error.errno or 0)
+
+
+_AT = re.compile(r"\boperation=(\w+) .*\bat=(source|destination)\b")
+
+
+def where(error: OSError) -> str:
+    """Of a missing right: at which end, and doing what, as the error's note has it."""
+    notes: list[str] = getattr(error, "__notes__", []) if isinstance(error, PermissionError) else []
+    found = next(filter(None, map(_AT.search, notes)), None)
+    return f": {found[1]} of the {found[2]}" if found else ""
+
+
 def advice(error: OSError) -> str:
     """What to do about it; empty where nobody can tell."""
+    if error.errno == errno.ENOENT and os.stat(".").st_nlink == 0:
+        return "the directory that you are in was removed; go to another"
     code = getattr(error, "code", None)
     return _BY_CODE.get(code or "", _BY_ERRNO.get(error.errno or 0, ""))
 
