@@ -68,13 +68,13 @@ int fc_refuse_same_file(const struct stat *src, const struct stat *dst, struct f
     return -EINVAL;
 }
 
-int fc_forked(struct fc_report *r)
+int fc_forked(struct fc_error *e)
 {
-    r->error = (struct fc_error){
-        .err = EOWNERDEAD,
-        .op = -1,
-        .engine = FC_ENGINE_NONE,
-        .why = "this process was forked while the copy ran; the copy belongs to its parent"};
+    *e = (struct fc_error){.err = EOWNERDEAD,
+                           .op = -1,
+                           .engine = FC_ENGINE_NONE,
+                           .why =
+                               "this process was forked while the copy ran; the copy belongs to its parent"};
     return -EOWNERDEAD;
 }
 

@@ -125,7 +125,7 @@ void fc_report_init(struct fc_report *r);
 void fc_error_set(struct fc_error *e, int err, enum fc_op op, enum fc_at at, int engine, uint64_t offset);
 /* -EINVAL, and *e says so: they are one file. Else 0. */
 int fc_refuse_same_file(const struct stat *src, const struct stat *dst, struct fc_error *e);
-int fc_forked(struct fc_report *r); /* we are the child of a fork in a hook: says so, returns -EOWNERDEAD */
+int fc_forked(struct fc_error *e); /* we are the child of a fork in a hook: says so, returns -EOWNERDEAD */
 int fc_fail_with(struct fc_job *j, const struct fc_error *e);
 
 /* ladder.c: the engine of the present rung, for all workers; enter and leave it; fall to the next. */

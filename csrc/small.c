@@ -19,7 +19,7 @@ static int fail(struct fc_report *r, int err, enum fc_op op, enum fc_at at, uint
 static int cancelled(struct fc_report *r, pid_t pid, uint64_t offset)
 {
     if (getpid() != pid)
-        return fc_forked(r);
+        return fc_forked(&r->error);
     fc_error_set(&r->error, -ECANCELED, FC_OP_memory, FC_AT_BOTH, FC_ENGINE_buffered, offset);
     r->error.op = -1;
     r->error.code = FC_COPY_E_CANCELLED;

@@ -377,7 +377,7 @@ static int run(struct fc_tree *t, const struct fc_tree_request *q)
     t->stream_count = 1;
     run_workers(t);
     if (t->forked)
-        return -EOWNERDEAD;
+        return fc_forked(&r->refused);
     count(t, &r->counts);
     r->warnings = atomic_load(&t->warnings);
     r->buffer_bytes = t->worker_count * (room_for_files(t->workers) + FC_BATCH_BYTES);

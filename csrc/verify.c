@@ -178,7 +178,7 @@ static int agree(struct proof *v)
     pid_t pid = getpid();
     int same = v->hooks->agree(v->hooks->arg);
     if (getpid() != pid)
-        return fc_forked(v->report);
+        return fc_forked(&v->report->error);
     if (same > 0)
         return 0;
     if (same == 0)

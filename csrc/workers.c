@@ -40,7 +40,7 @@ int fc_called(struct fc_job *j, pid_t pid, int rc, uint64_t done)
     if (getpid() != pid) {
         /* The lock may be held for ever by a worker that is not here. */
         j->forked = true;
-        return j->rc = fc_forked(j->report);
+        return j->rc = fc_forked(&j->report->error);
     }
     if (rc == 0)
         return 0;
