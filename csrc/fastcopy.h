@@ -292,6 +292,8 @@ struct fc_progress {
 enum fc_digest { FC_DIGEST_NONE, FC_DIGEST_WRITTEN, FC_DIGEST_REREAD };
 struct fc_feed;
 
+struct fc_entries;
+
 /* Called on the calling thread. conduct about every interval_ms; anything but 0 from any of them, agree
  * excepted, cancels. begin, feed and agree are there together or not at all, and make digests of bytes in order:
  * begin starts one (WRITTEN: of the source, or of what was written; REREAD: of the destination, read again; NONE: none,
@@ -308,6 +310,8 @@ struct fc_hooks {
     struct fc_crew *crew; /* NULL: a job makes threads of its own */
     struct fc_sums
         *sums; /* not NULL: digests of verify=hash are made by region where they can be, see sum.h */
+    int (*told)(void *arg,
+                struct fc_entries *e); /* of a tree, what became of each entry; NULL: nobody asks */
 };
 
 /* Threads that are there already and may help a job that has regions left. The job is copied by the thread
@@ -464,6 +468,7 @@ struct fc_tree_options {
     bool as_shutil;                 /* as copystat does: see FC_AS_SHUTIL */
     uint64_t min_size, max_size;    /* of regular files */
     unsigned errors_kept;           /* that many are told with their path, the others only counted */
+    size_t told_room;               /* bytes of entries that wait to be told; 0: enough */
     const struct fc_filter *filter; /* or NULL */
 };
 
@@ -491,6 +496,40 @@ struct fc_tree_counts {
     FC_TREE_COUNTS(FC_TREE_COUNT)
 #undef FC_TREE_COUNT
 };
+
+/* What became of one entry; in a dry run, what would. A directory is told before what is in it, when it was made or
+ * entered, and may be told once more, when its end fails. */
+enum fc_entry_kind {
+    FC_ENTRY_FILE,
+    FC_ENTRY_DIRECTORY,
+    FC_ENTRY_SYMLINK,
+    FC_ENTRY_SPECIAL,
+    FC_ENTRY_UNKNOWN
+};
+enum fc_entry_fate {
+    FC_FATE_COPIED,
+    FC_FATE_CLONED,
+    FC_FATE_LINKED,  /* to a copy that was made before */
+    FC_FATE_MADE,    /* a directory, a symlink, a special file */
+    FC_FATE_ENTERED, /* a directory that was there */
+    FC_FATE_FAILED,
+    FC_FATE_LEFT_FILTER, /* left alone, and why */
+    FC_FATE_LEFT_SIZE,
+    FC_FATE_LEFT_SPECIAL,
+    FC_FATE_LEFT_EXISTS,
+    FC_FATE_LEFT_UP_TO_DATE
+};
+
+struct fc_entry {
+    uint64_t size; /* of what was copied or cloned */
+    uint32_t length;
+    int err; /* of what failed, errno */
+    uint8_t kind, fate;
+    char path[]; /* below the root; "" is the root */
+};
+
+/* The next of those that `told` is given, in the order in which it happened; NULL: no more. It is good for the call. */
+const struct fc_entry *fc_entries_take(struct fc_entries *e);
 
 struct fc_tree_error {
     struct fc_error error;

@@ -16,6 +16,8 @@
 
 #define INTERVAL_MS 50
 #define ERRORS_KEPT 1000
+/* Some 500 entries at a time: enough to pay for taking the GIL. */
+#define TOLD_ROOM ((size_t)(64 * FC_KIB))
 
 void fc_tree_options_init(struct fc_tree_options *o)
 {
@@ -37,14 +39,17 @@ void fc_tree_report_free(struct fc_tree_report *r)
 /* ---- names --------------------------------------------------------------------------------------- */
 
 /* "a/b/name"; with an empty name "a/b/". NULL as name: the directory itself. */
-char *fc_tree_path(const struct fc_tree_dir *d, const char *name)
+size_t fc_tree_path_size(const struct fc_tree_dir *d, const char *name)
 {
     size_t n = name != NULL ? strlen(name) + 1 : 0;
     for (const struct fc_tree_dir *up = d; up->parent != NULL; up = up->parent)
         n += strlen(up->name) + 1;
-    char *path = malloc(n + 1), *at = path + n;
-    if (path == NULL)
-        return NULL;
+    return n > 0 ? n : 1;
+}
+
+void fc_tree_path_put(const struct fc_tree_dir *d, const char *name, char *path, size_t size)
+{
+    char *at = path + size;
     if (name != NULL)
         at = memcpy(at - strlen(name) - 1, name, strlen(name) + 1);
     for (const struct fc_tree_dir *up = d; up->parent != NULL; up = up->parent) {
@@ -53,8 +58,15 @@ char *fc_tree_path(const struct fc_tree_dir *d, const char *name)
         memcpy(at, up->name, length);
         at[length] = '/';
     }
-    if (name == NULL)
-        path[n > 0 ? n - 1 : 0] = '\0'; /* the last slash */
+    path[size - 1] = '\0'; /* without a name, the last slash */
+}
+
+char *fc_tree_path(const struct fc_tree_dir *d, const char *name)
+{
+    size_t size = fc_tree_path_size(d, name);
+    char *path = malloc(size);
+    if (path != NULL)
+        fc_tree_path_put(d, name, path, size);
     return path;
 }
 
@@ -86,6 +98,8 @@ void fc_tree_fail(struct fc_tree_worker *w, const struct fc_tree_dir *d, const c
     r->error_count++;
     pthread_mutex_unlock(&t->lock);
     free(path);
+    if (t->told.room > 0)
+        fc_told_add(w, d, name, FC_FATE_FAILED, 0, e->err);
     if (t->o->stop_on_error)
         fc_tree_stop(t);
 }
@@ -124,6 +138,19 @@ static void count(const struct fc_tree *t, struct fc_tree_counts *c)
     }
 }
 
+/* What a call of the caller's came to. */
+static void answered(struct fc_tree *t, pid_t before, int rc)
+{
+    t->forked = getpid() != before; /* we are the child: the locks may be held by workers that are not here */
+    if (t->forked) {
+        atomic_store(&t->stop, true);
+    } else if (rc != 0) {
+        t->cancelled = true;
+        fc_told_nobody(t);
+        fc_tree_stop(t);
+    }
+}
+
 /* On the calling thread. */
 static void conduct(struct fc_tree *t)
 {
@@ -145,14 +172,22 @@ static void conduct(struct fc_tree *t)
                             .path = t->path_shown};
     pid_t pid = getpid();
     int rc = t->hooks->conduct(t->hooks->arg, &p);
-    t->forked = getpid() != pid; /* we are the child: the locks may be held by workers that are not here */
     atomic_store(&t->path_wanted, true);
-    if (t->forked) {
-        atomic_store(&t->stop, true);
-    } else if (rc != 0) {
-        t->cancelled = true;
-        fc_tree_stop(t);
-    }
+    answered(t, pid, rc);
+}
+
+/* What became of entries; also after a stop, but for a cancel. */
+static void tell_caller(struct fc_tree *t)
+{
+    struct fc_entries e;
+    if (t->told.room == 0 || t->forked)
+        return;
+    fc_told_take(t, &e);
+    if (e.at == e.end)
+        return;
+    pid_t pid = getpid();
+    int rc = t->hooks->told(t->hooks->arg, &e);
+    answered(t, pid, rc);
 }
 
 static void show_path(struct fc_tree *t, const struct fc_tree_dir *d, const char *name)
@@ -173,7 +208,10 @@ bool fc_tree_go_on(struct fc_tree_worker *w, const struct fc_tree_dir *d, const 
         show_path(t, d, name);
     if (w->on_caller && !fc_tree_stopped(t)) {
         uint64_t now = fc_now_ns();
-        if (now - w->heard_ns >= interval_ns(t)) {
+        bool late = now - w->heard_ns >= interval_ns(t);
+        if (late || t->told.ripe)
+            tell_caller(t);
+        if (late && !fc_tree_stopped(t)) {
             w->heard_ns = now;
             conduct(t);
         }
@@ -184,21 +222,23 @@ bool fc_tree_go_on(struct fc_tree_worker *w, const struct fc_tree_dir *d, const 
 /* Returns with no worker running, or with t->forked. */
 static void conduct_workers(struct fc_tree *t)
 {
-    uint64_t wait = interval_ns(t);
+    uint64_t heard_ns = fc_now_ns(), wait = interval_ns(t);
     pthread_mutex_lock(&t->lock);
     while (t->running > 0) {
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        uint64_t ns = (uint64_t)until.tv_nsec + wait;
-        until.tv_sec += (time_t)(ns / 1000000000);
-        until.tv_nsec = (long)(ns % 1000000000);
-        if (pthread_cond_timedwait(&t->idle, &t->lock, &until) != ETIMEDOUT)
+        uint64_t until_ns = heard_ns + wait, now = fc_now_ns();
+        if (!t->told.ripe && now < until_ns) {
+            struct timespec until = {(time_t)(until_ns / 1000000000), (long)(until_ns % 1000000000)};
+            pthread_cond_timedwait(&t->idle, &t->lock, &until);
             continue;
+        }
         pthread_mutex_unlock(&t->lock);
-        if (!fc_tree_stopped(t))
+        tell_caller(t);
+        if (now >= until_ns && !fc_tree_stopped(t))
             conduct(t);
         if (t->forked)
             return;
+        if (now >= until_ns)
+            heard_ns = fc_now_ns();
         pthread_mutex_lock(&t->lock);
     }
     pthread_mutex_unlock(&t->lock);
@@ -371,17 +411,22 @@ static int run(struct fc_tree *t, const struct fc_tree_request *q)
         return rc;
     }
     t->workers[0].n.directories = 1;
+    fc_dir_tell(&t->workers[0], t->root);
     atomic_fetch_add(&t->root->refs, 1); /* ours, beside that of its work */
     t->root->streaming = true;
     t->streams = t->root;
     t->stream_count = 1;
     run_workers(t);
+    tell_caller(t);
     if (t->forked)
         return fc_forked(&r->refused);
     count(t, &r->counts);
     r->warnings = atomic_load(&t->warnings);
     r->buffer_bytes = t->worker_count * (room_for_files(t->workers) + FC_BATCH_BYTES);
-    return t->cancelled ? cancelled(&r->refused) : 0;
+    r->buffer_bytes += t->told.waiting.size + t->told.given.size;
+    if (t->told.lost)
+        fc_error_set(&r->refused, -ENOMEM, FC_OP_memory, FC_AT_BOTH, FC_ENGINE_NONE, 0);
+    return t->cancelled ? cancelled(&r->refused) : t->told.lost ? -ENOMEM : 0;
 }
 
 int fc_tree_run(const struct fc_tree_request *q, const struct fc_tree_options *o,
@@ -394,6 +439,8 @@ int fc_tree_run(const struct fc_tree_request *q, const struct fc_tree_options *o
     struct fc_tree t = {
         .crew = {fc_tree_offer, fc_tree_withdraw}, .o = o, .tuning = tuning, .hooks = h, .report = r};
     atomic_store(&t.path_wanted, h != NULL);
+    if (h != NULL && h->told != NULL)
+        t.told.room = o->told_room != 0 ? o->told_room : TOLD_ROOM;
     int rc = init_sync(&t);
     if (rc != 0) {
         fc_error_set(&r->refused, rc, FC_OP_thread, FC_AT_BOTH, FC_ENGINE_NONE, 0);
@@ -409,6 +456,7 @@ int fc_tree_run(const struct fc_tree_request *q, const struct fc_tree_options *o
         fc_dir_release(t.root);
     }
     free_workers(&t);
+    fc_told_free(&t);
     free(t.path);
     free(t.path_shown);
     pthread_cond_destroy(&t.wake);

@@ -7,6 +7,7 @@
  *     tree_file.c   one regular file
  *     tree_links.c  files that are one file
  *     tree_digest.c the digests of verify="hash"
+ *     tree_told.c   what became of each entry, for a caller who asks
  *     filter.c      patterns
  *
  * How it works. Workers, and nobody else, walk and copy. The queue inside a directory is its own stream:
@@ -28,7 +29,8 @@
  * Threads. `lock` guards the stacks, the queue, the offers, busy, the open state of directories (src, dst,
  * pins, idle list) and the errors. It is held for a few instructions, but for opening again what was
  * closed. The table of links has a lock of its own, taken alone. A directory's pending is atomic: who
- * brings it to 0 finishes it. The calling thread conducts, and calls no file. */
+ * brings it to 0 finishes it. The calling thread conducts, and calls no file. It also hands over what became of
+ * the entries: workers append to a buffer, under the lock, and wait while it is full. */
 #ifndef FC_TREE_H
 #define FC_TREE_H
 
@@ -38,6 +40,10 @@
 /* Names come from the kernel in batches of about 100: enough to pay for the lock, few enough that nobody is
  * left with a second's work at the end. */
 #define FC_BATCH_BYTES 4096
+
+struct fc_entries {
+    const unsigned char *at, *end;
+};
 
 struct fc_tree;
 struct fc_tree_dir {
@@ -93,7 +99,8 @@ struct fc_tree_tally {
 struct fc_tree_worker {
     struct fc_tree *tree;
     pthread_t thread;
-    bool on_caller; /* no thread could be had: this worker conducts between files */
+    bool on_caller;          /* no thread could be had: this worker conducts between files */
+    enum fc_entry_kind kind; /* of the entry that it is at, to be told */
     uint64_t heard_ns;
     struct fc_tree_tally n;
     uint64_t in_job;      /* bytes of the present large file that are counted already */
@@ -106,6 +113,19 @@ struct fc_tree_worker {
     uint64_t temporary;          /* the next temporary name */
     struct fc_sum sums[2], *sum; /* of a file that is verified: written and reread; the one on its way */
     struct fc_sums regions;      /* or of its regions */
+};
+
+/* Entries that were not handed over yet, and those that are being, which are the calling thread's. */
+struct fc_told_buffer {
+    unsigned char *mem;
+    size_t size, used;
+};
+struct fc_told {
+    size_t room; /* 0: nobody asks */
+    struct fc_told_buffer waiting, given;
+    bool ripe; /* the conductor is to come now */
+    bool deaf; /* nobody asks any more */
+    bool lost; /* one had no memory */
 };
 
 struct fc_tree {
@@ -141,6 +161,7 @@ struct fc_tree {
     struct fc_tree_offer *offers;
     struct fc_tree_dir *idle_oldest, *idle_newest;
     unsigned idle_count;
+    struct fc_told told;
     bool no_more_errors;    /* no memory for them: they are counted */
     char *path;             /* what is being copied; the conductor takes it away, */
     char *path_shown;       /* and this is his */
@@ -163,6 +184,9 @@ void fc_tree_fail_call(struct fc_tree_worker *w, const struct fc_tree_dir *d, co
                        enum fc_op op, enum fc_at at);
 void fc_tree_warn(struct fc_tree_worker *w, unsigned warnings);
 char *fc_tree_path(const struct fc_tree_dir *d, const char *name); /* malloc'ed, or NULL */
+/* The same in two steps: the bytes that it takes, and writing it there. */
+size_t fc_tree_path_size(const struct fc_tree_dir *d, const char *name);
+void fc_tree_path_put(const struct fc_tree_dir *d, const char *name, char *path, size_t size);
 /* Between entries: hears the conductor where this worker is him. False: stop. */
 bool fc_tree_go_on(struct fc_tree_worker *w, const struct fc_tree_dir *d, const char *name);
 /* A name in a destination directory that nothing else has. */
@@ -172,6 +196,7 @@ void fc_tree_temporary(struct fc_tree_worker *w, char name[32]);
 void fc_tree_work(struct fc_tree_worker *w);
 void fc_tree_begin_stream(struct fc_tree *t, struct fc_tree_dir *d);
 void fc_tree_stop(struct fc_tree *t);
+void fc_tree_wake(struct fc_tree *t); /* with the lock */
 void fc_tree_push_dir(struct fc_tree_worker *w, struct fc_tree_dir *parent, const char *name, bool by_symlink,
                       bool meant);
 /* Let another worker copy it. always: even if the queue is full. False: do it yourself. */
@@ -183,9 +208,26 @@ void fc_tree_withdraw(struct fc_crew *c, struct fc_job *j);
 /* Is a file that is made in d with this mode what it is to be, so that no other call need say so? */
 bool fc_tree_mode_at_once(const struct fc_tree *t, const struct fc_tree_dir *d, unsigned mode);
 
+/* tree_told.c */
+void fc_told_add(struct fc_tree_worker *w, const struct fc_tree_dir *d, const char *name,
+                 enum fc_entry_fate fate, uint64_t size, int err);
+void fc_told_take(struct fc_tree *t,
+                  struct fc_entries *e); /* on the calling thread; good until the next time */
+void fc_told_nobody(struct fc_tree *t);  /* listens any more: nobody is to wait */
+void fc_told_free(struct fc_tree *t);
+
+/* What became of the entry; name NULL: of the directory d itself. Not with a lock: it may wait for the caller. */
+static inline void fc_tree_tell(struct fc_tree_worker *w, const struct fc_tree_dir *d, const char *name,
+                                enum fc_entry_fate fate, uint64_t size)
+{
+    if (w->tree->told.room > 0)
+        fc_told_add(w, d, name, fate, size, 0);
+}
+
 /* tree_dir.c. Opened directories are pinned. */
 struct fc_tree_dir *fc_dir_new(struct fc_tree_dir *parent, const char *name);
 bool fc_dir_enter(struct fc_tree_worker *w, struct fc_tree_dir *d);
+void fc_dir_tell(struct fc_tree_worker *w, const struct fc_tree_dir *d); /* that it is there */
 int fc_dir_open_root(struct fc_tree *t, const struct fc_tree_request *q, struct fc_error *e);
 int fc_dir_pin(struct fc_tree *t, struct fc_tree_dir *d);
 void fc_dir_unpin(struct fc_tree *t, struct fc_tree_dir *d);

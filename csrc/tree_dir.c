@@ -297,6 +297,12 @@ static bool enter_destination(struct fc_tree_worker *w, struct fc_tree_dir *d)
     return d->dst_new || look_for_list(d) == 0;
 }
 
+void fc_dir_tell(struct fc_tree_worker *w, const struct fc_tree_dir *d)
+{
+    bool made = d->dst_new || !d->dst_there; /* in a dry run: it would be */
+    fc_tree_tell(w, d, NULL, made ? FC_FATE_MADE : FC_FATE_ENTERED, 0);
+}
+
 bool fc_dir_enter(struct fc_tree_worker *w, struct fc_tree_dir *d)
 {
     struct fc_tree *t = w->tree;
@@ -315,6 +321,7 @@ bool fc_dir_enter(struct fc_tree_worker *w, struct fc_tree_dir *d)
     if (in) {
         d->pins = 1; /* nobody else knows of it yet */
         FC_COUNT(w, directories, 1);
+        fc_dir_tell(w, d);
     } else {
         fc_dir_close(d);
         d->dst_there = false;

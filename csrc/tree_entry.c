@@ -13,9 +13,11 @@
 
 /* ---- what the destination has ------------------------------------------------------------------ */
 
-static enum fc_tree_verdict leave(struct fc_tree_worker *w)
+static enum fc_tree_verdict leave(struct fc_tree_worker *w, struct fc_tree_dir *d, const char *name,
+                                  enum fc_entry_fate fate)
 {
     FC_COUNT(w, skipped, 1);
+    fc_tree_tell(w, d, name, fate, 0);
     return FC_TREE_LEAVE;
 }
 
@@ -71,9 +73,10 @@ enum fc_tree_verdict fc_tree_look(struct fc_tree_worker *w, struct fc_tree_dir *
         return refuse(w, d, name, EEXIST, FC_CODE_NONE, FC_AT_DESTINATION, "it exists (existing=fail)");
     if (o->existing == FC_EXISTING_SKIP || (o->existing == FC_EXISTING_UPDATE && agrees(st, there)) ||
         (o->existing == FC_EXISTING_OLDER && !is_older(there, st))) {
-        if (o->links && st->st_nlink > 1 && S_ISREG(there->st_mode) && !o->dry_run)
+        if (o->links && st->st_nlink > 1 && S_ISREG(there->st_mode))
             fc_links_present(w, d, name, st);
-        return leave(w);
+        return leave(w, d, name,
+                     o->existing == FC_EXISTING_SKIP ? FC_FATE_LEFT_EXISTS : FC_FATE_LEFT_UP_TO_DATE);
     }
     return FC_TREE_REPLACE;
 }
@@ -187,14 +190,16 @@ static void found_symlink(struct fc_tree_worker *w, struct fc_tree_dir *d, const
     }
     target[n] = '\0';
     if (verdict == FC_TREE_REPLACE && o->existing == FC_EXISTING_UPDATE && same_target(d, name, target)) {
-        leave(w);
+        leave(w, d, name, FC_FATE_LEFT_UP_TO_DATE);
         return;
     }
     /* shutil replaces nothing by a symlink: the system says that it is there. */
     bool replace = verdict == FC_TREE_REPLACE && !o->as_shutil;
     struct node link = {.st = st, .target = target};
-    if (o->dry_run || make_node(w, d, name, &link, replace))
+    if (o->dry_run || make_node(w, d, name, &link, replace)) {
         FC_COUNT(w, symlinks, 1);
+        fc_tree_tell(w, d, name, FC_FATE_MADE, 0);
+    }
 }
 
 static void found_special(struct fc_tree_worker *w, struct fc_tree_dir *d, const char *name,
@@ -203,7 +208,7 @@ static void found_special(struct fc_tree_worker *w, struct fc_tree_dir *d, const
     const struct fc_tree_options *o = w->tree->o;
     struct stat there;
     if (o->special == FC_SPECIAL_SKIP) {
-        leave(w);
+        leave(w, d, name, FC_FATE_LEFT_SPECIAL);
         return;
     }
     if (o->special == FC_SPECIAL_FAIL) {
@@ -213,8 +218,11 @@ static void found_special(struct fc_tree_worker *w, struct fc_tree_dir *d, const
     }
     enum fc_tree_verdict verdict = fc_tree_look(w, d, name, st, &there);
     struct node node = {.st = st};
-    if (verdict != FC_TREE_LEAVE && (o->dry_run || make_node(w, d, name, &node, verdict == FC_TREE_REPLACE)))
+    if (verdict != FC_TREE_LEAVE &&
+        (o->dry_run || make_node(w, d, name, &node, verdict == FC_TREE_REPLACE))) {
         FC_COUNT(w, special, 1);
+        fc_tree_tell(w, d, name, FC_FATE_MADE, 0);
+    }
 }
 
 /* ---- one name ----------------------------------------------------------------------------------- */
@@ -249,9 +257,27 @@ static enum fc_verdict judge(struct fc_tree_worker *w, struct fc_tree_dir *d, co
         return FC_LEFT_OUT;
     }
     enum fc_verdict verdict = fc_filter_judge(f, name, path, directory, d->meant);
-    if (verdict == FC_LEFT_OUT)
+    if (verdict == FC_LEFT_OUT) {
         FC_COUNT(w, excluded, 1);
+        fc_tree_tell(w, d, name, FC_FATE_LEFT_FILTER, 0);
+    }
     return verdict;
+}
+
+static enum fc_entry_kind kind_of(unsigned mode)
+{
+    switch (mode & S_IFMT) {
+    case 0: /* the filesystem did not say */
+        return FC_ENTRY_UNKNOWN;
+    case S_IFREG:
+        return FC_ENTRY_FILE;
+    case S_IFDIR:
+        return FC_ENTRY_DIRECTORY;
+    case S_IFLNK:
+        return FC_ENTRY_SYMLINK;
+    default:
+        return FC_ENTRY_SPECIAL;
+    }
 }
 
 void fc_tree_entry(struct fc_tree_worker *w, struct fc_tree_dir *d, const char *name, unsigned char type)
@@ -259,6 +285,7 @@ void fc_tree_entry(struct fc_tree_worker *w, struct fc_tree_dir *d, const char *
     bool follow = w->tree->o->follow;
     struct stat st = {0};
     bool directory = type == DT_DIR;
+    w->kind = kind_of(DTTOIF((unsigned)type));
     if (!directory) {
         int rc = fc_sys_fstatat(d->src, name, &st, follow ? 0 : AT_SYMLINK_NOFOLLOW);
         if (rc != 0) {
@@ -267,6 +294,7 @@ void fc_tree_entry(struct fc_tree_worker *w, struct fc_tree_dir *d, const char *
             return;
         }
         directory = S_ISDIR(st.st_mode);
+        w->kind = kind_of(st.st_mode);
     }
     enum fc_verdict verdict = judge(w, d, name, directory);
     if (verdict == FC_LEFT_OUT)

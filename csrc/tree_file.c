@@ -275,6 +275,7 @@ static int copy_small(struct copy *c, enum fc_tree_verdict verdict)
     }
     FC_COUNT(c->w, bytes, size);
     copied(c->w, size, cloned ? 0 : size, cloned ? size : 0);
+    fc_tree_tell(c->w, c->d, c->name, cloned && size > 0 ? FC_FATE_CLONED : FC_FATE_COPIED, size);
     return 0;
 }
 
@@ -327,6 +328,7 @@ static int copy_by_plan(struct fc_tree_worker *w, struct fc_tree_dir *d, const c
     FC_COUNT(w, bytes, r.bytes - w->in_job);
     bool cloned = r.engine == FC_ENGINE_clone;
     copied(w, r.bytes, cloned ? 0 : r.written, cloned ? r.bytes : 0);
+    fc_tree_tell(w, d, name, cloned ? FC_FATE_CLONED : FC_FATE_COPIED, r.bytes);
     fc_tree_warn(w, r.warnings);
     return 0;
 }
@@ -338,11 +340,6 @@ static void copy_file(struct fc_tree_worker *w, struct fc_tree_dir *d, const cha
 {
     struct fc_tree *t = w->tree;
     bool linked = t->o->links && st->st_nlink > 1;
-    if (t->o->dry_run) {
-        FC_COUNT(w, files, 1);
-        FC_COUNT(w, bytes, (uint64_t)st->st_size);
-        return;
-    }
     if (linked) {
         enum fc_link_claim claim = fc_links_claim(w, d, name, st, verdict == FC_TREE_REPLACE);
         if (claim == FC_LINK_MADE)
@@ -350,7 +347,12 @@ static void copy_file(struct fc_tree_worker *w, struct fc_tree_dir *d, const cha
         linked = claim == FC_LINK_FIRST;
     }
     int rc = NOT_ORDINARY;
-    if (is_small(t, d, st, verdict)) {
+    if (t->o->dry_run) {
+        FC_COUNT(w, files, 1);
+        FC_COUNT(w, bytes, (uint64_t)st->st_size);
+        fc_tree_tell(w, d, name, FC_FATE_COPIED, (uint64_t)st->st_size);
+        rc = 0;
+    } else if (is_small(t, d, st, verdict)) {
         struct copy c = {.w = w, .d = d, .name = name, .st = st, .src = -1};
         rc = copy_small(&c, verdict);
     }
@@ -373,6 +375,7 @@ void fc_tree_file_found(struct fc_tree_worker *w, struct fc_tree_dir *d, const c
     uint64_t size = (uint64_t)st->st_size;
     if (size < t->o->min_size || size > t->o->max_size) {
         FC_COUNT(w, skipped, 1);
+        fc_tree_tell(w, d, name, FC_FATE_LEFT_SIZE, 0);
         return;
     }
     if (t->collecting) {

@@ -138,24 +138,34 @@ static int link_pinned(struct fc_tree_worker *w, const struct name *first, struc
     return rc != 0 || left == 0 || left == -ENOENT ? rc : left;
 }
 
+static int link_both(struct fc_tree_worker *w, const struct name *first, struct fc_tree_dir *d,
+                     const char *name, bool replace, enum fc_op *op)
+{
+    struct fc_tree *t = w->tree;
+    int rc = fc_dir_pin(t, first->dir);
+    if (rc != 0)
+        return rc;
+    rc = fc_dir_pin(t, d);
+    if (rc == 0) {
+        rc = link_pinned(w, first, d, name, replace, op);
+        fc_dir_unpin(t, d);
+    }
+    fc_dir_unpin(t, first->dir);
+    return rc;
+}
+
 static void make_link(struct fc_tree_worker *w, const struct name *first, struct fc_tree_dir *d,
                       const char *name, bool replace)
 {
     struct fc_tree *t = w->tree;
     enum fc_op op = FC_OP_open;
-    int rc = fc_dir_pin(t, first->dir);
-    if (rc == 0) {
-        rc = fc_dir_pin(t, d);
-        if (rc == 0) {
-            rc = link_pinned(w, first, d, name, replace, &op);
-            fc_dir_unpin(t, d);
-        }
-        fc_dir_unpin(t, first->dir);
-    }
-    if (rc == 0)
-        FC_COUNT(w, links, 1);
-    else
+    int rc = t->o->dry_run ? 0 : link_both(w, first, d, name, replace, &op);
+    if (rc != 0) {
         fc_tree_fail_call(w, d, name, rc, op, FC_AT_DESTINATION);
+        return;
+    }
+    FC_COUNT(w, links, 1);
+    fc_tree_tell(w, d, name, FC_FATE_LINKED, 0);
 }
 
 static enum fc_link_claim no_room(struct fc_tree_worker *w, struct fc_tree_dir *d, const char *name)

@@ -21,7 +21,7 @@ struct name_record {
 
 /* ---- putting work where others find it --------------------------------------------------------- */
 
-static void wake(struct fc_tree *t)
+void fc_tree_wake(struct fc_tree *t)
 {
     if (t->waiting > 0)
         pthread_cond_broadcast(&t->wake);
@@ -31,7 +31,7 @@ void fc_tree_stop(struct fc_tree *t)
 {
     atomic_store(&t->stop, true);
     pthread_mutex_lock(&t->lock);
-    wake(t);
+    fc_tree_wake(t);
     pthread_mutex_unlock(&t->lock);
 }
 
@@ -49,7 +49,7 @@ void fc_tree_push_dir(struct fc_tree_worker *w, struct fc_tree_dir *parent, cons
     pthread_mutex_lock(&t->lock);
     d->next = t->stack;
     t->stack = d;
-    wake(t);
+    fc_tree_wake(t);
     pthread_mutex_unlock(&t->lock);
 }
 
@@ -73,7 +73,7 @@ bool fc_tree_push_file(struct fc_tree_worker *w, struct fc_tree_dir *d, const ch
             t->files_last->next = f;
         t->files_last = f;
         t->file_count++;
-        wake(t);
+        fc_tree_wake(t);
     }
     pthread_mutex_unlock(&t->lock);
     if (!room)
@@ -91,7 +91,7 @@ void fc_tree_offer(struct fc_crew *c, struct fc_job *j)
     pthread_mutex_lock(&t->lock);
     offer->next = t->offers;
     t->offers = offer;
-    wake(t);
+    fc_tree_wake(t);
     pthread_mutex_unlock(&t->lock);
 }
 
@@ -147,7 +147,7 @@ void fc_tree_begin_stream(struct fc_tree *t, struct fc_tree_dir *d)
     d->next = t->streams;
     t->streams = d;
     t->stream_count++;
-    wake(t);
+    fc_tree_wake(t);
     pthread_mutex_unlock(&t->lock);
 }
 
@@ -192,6 +192,7 @@ static void open_dir(struct fc_tree_worker *w, struct fc_tree_dir *d)
 static void copy_file(struct fc_tree_worker *w, struct fc_tree_file *f)
 {
     struct fc_tree *t = w->tree;
+    w->kind = FC_ENTRY_FILE;
     if (fc_tree_go_on(w, f->dir, f->name)) {
         int rc = fc_dir_pin(t, f->dir);
         if (rc == 0) {
@@ -211,7 +212,7 @@ static void help(struct fc_tree_worker *w, struct fc_tree_offer *offer)
     fc_job_help(offer->job);
     pthread_mutex_lock(&t->lock);
     offer->helpers--;
-    wake(t);
+    fc_tree_wake(t);
     pthread_mutex_unlock(&t->lock);
 }
 
@@ -298,7 +299,7 @@ static void take(struct fc_tree *t, struct task *k)
         }
         if (t->busy == 0) {
             k->kind = NOTHING_LEFT;
-            wake(t);
+            fc_tree_wake(t);
             break;
         }
         t->waiting++;

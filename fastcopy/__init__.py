@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         plan,
         transfer,
     )
-    from .tree_door import EntryError, TreeError, TreePlan
+    from .tree_door import Entry, EntryError, TreeError, TreePlan
 
 __version__ = "0.1.0"
 
@@ -50,6 +50,7 @@ __all__ = [
     "Report",
     "Attempt",
     "TreePlan",
+    "Entry",
     "EntryError",
     "Options",
     "Progress",
@@ -100,7 +101,7 @@ _LAZY = {
         ),
         "transfer_door",
     ),
-    **dict.fromkeys(("EntryError", "TreeError", "TreePlan"), "tree_door"),
+    **dict.fromkeys(("Entry", "EntryError", "TreeError", "TreePlan"), "tree_door"),
 }
 
 

@@ -92,6 +92,10 @@ class Filter:
 # found so far, the path below the root that is being copied. What it raises ends the copy and comes out.
 TreeTick: TypeAlias = Callable[[int, int, int, int, bytes], object]
 
+# Called on the calling thread with what became of entries, in the order in which it happened: path below the root,
+# kind, outcome, why it was skipped, bytes copied, errno. What it raises ends the copy and comes out.
+Told: TypeAlias = Callable[[list[tuple[bytes, str, str, str | None, int, int]]], object]
+
 def tree(
     src: StrOrBytesPath,
     dst: StrOrBytesPath,
@@ -99,6 +103,8 @@ def tree(
     tuning: Tuning,
     *,
     tick: TreeTick | None = None,
+    told: Told | None = None,
+    told_room: int = 0,  # bytes of entries that wait to be told; 0: enough
     existing: str = "overwrite",
     special: str = "skip",
     order: str = "as_found",

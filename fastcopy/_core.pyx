@@ -51,6 +51,11 @@ cdef tuple _AT = ("both", "source", "destination")
 cdef tuple _EXISTING = ("overwrite", "fail", "skip", "update", "older")
 cdef tuple _SPECIAL = ("skip", "fail", "recreate")
 cdef tuple _ORDER = ("as_found", "smallest_first", "largest_first")
+cdef tuple _KINDS = ("file", "directory", "symlink", "special", "unknown")
+cdef tuple _FATES = (
+    *((fate, None) for fate in ("copied", "cloned", "linked", "made", "entered", "failed")),
+    *(("skipped", why) for why in ("filter", "size", "special", "exists", "up_to_date")),
+)
 # And of those that are bits, from the lowest.
 cdef tuple _PRESERVE = ("mode", "times", "owner", "xattr")
 cdef tuple _WARNINGS = ("mode", "times", "owner", "xattr", "ctime", "changed", "setid")
@@ -394,6 +399,21 @@ cdef int _conduct_tree(void *arg, const fc_progress *p) noexcept with gil:
     return 0
 
 
+cdef int _told(void *arg, fc_entries *e) noexcept with gil:
+    cdef _Listener listener = <_Listener>arg
+    cdef const fc_entry *entry
+    batch = []
+    try:
+        while (entry := fc_entries_take(e)) is not NULL:
+            outcome, why = _FATES[entry.fate]
+            batch.append((<bytes>entry.path, _KINDS[entry.kind], outcome, why, entry.size, entry.err))
+        listener.told(batch)
+    except BaseException as error:
+        listener.error = error
+        return 1
+    return 0
+
+
 @cython.final
 cdef class Filter:
     cdef fc_filter *c
@@ -442,6 +462,8 @@ def tree(
     Tuning tuning not None,
     *,
     tick=None,
+    told=None,
+    size_t told_room=0,
     existing="overwrite",
     special="skip",
     order="as_found",
@@ -476,7 +498,10 @@ def tree(
     o.errors_kept = errors_kept
     if filter is not None:
         o.filter = filter.c
+    o.told_room = told_room
     listener.hooks.conduct = _conduct_tree
+    if told is not None:
+        listener.told, listener.hooks.told = told, _told
     with nogil:
         rc = fc_tree_run(&request, &o, &tuning.head, &listener.hooks, &report)
     if listener.error is not None and rc != -_errno.EOWNERDEAD:

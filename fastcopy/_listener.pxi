@@ -6,6 +6,7 @@ cdef class _Listener:
     """What the core calls back into, on the calling thread: signals first, then the caller's tick."""
 
     cdef object tick
+    cdef object told
     cdef object error
     cdef object new  # makes a hasher; None: no digest is wanted
     cdef object update  # of the hasher that is being fed

@@ -98,6 +98,9 @@ cdef extern from "fastcopy.h" nogil:
     struct fc_feed:
         pass
 
+    struct fc_entries:
+        pass
+
     struct fc_hooks:
         int (*conduct)(void *arg, const fc_progress *p) noexcept
         void *arg
@@ -105,6 +108,7 @@ cdef extern from "fastcopy.h" nogil:
         int (*begin)(void *arg, fc_digest which) noexcept
         int (*feed)(void *arg, fc_feed *f) noexcept
         int (*agree)(void *arg) noexcept
+        int (*told)(void *arg, fc_entries *e) noexcept
 
     struct fc_memory:
         pass
@@ -177,6 +181,7 @@ cdef extern from "fastcopy.h" nogil:
         bint follow, links, one_filesystem, dry_run, stop_on_error, as_shutil
         uint64_t min_size, max_size
         unsigned errors_kept
+        size_t told_room
         const fc_filter *filter
 
     void fc_tree_options_init(fc_tree_options *o)
@@ -184,6 +189,13 @@ cdef extern from "fastcopy.h" nogil:
     struct fc_tree_counts:
         uint64_t files, directories, symlinks, links, special, bytes, written, shared, holes, skipped, excluded
         uint64_t files_found, bytes_found, warned
+
+    struct fc_entry:
+        uint64_t size
+        int err, kind, fate
+        const char *path
+
+    const fc_entry *fc_entries_take(fc_entries *e)
 
     struct fc_tree_error:
         fc_error error

@@ -18,6 +18,7 @@ from . import _core
 if TYPE_CHECKING:
     from .digests import Digest, Hasher
     from .progress import Progress
+    from .tree_door import Entry
 
 __all__ = ["CancelToken", "Name", "OptionArguments", "Options", "ShutilArguments"]
 
@@ -90,6 +91,7 @@ class OptionArguments(ShutilArguments, total=False):
     order: Order
     dry_run: bool
     on_error: OnError
+    on_entry: Callable[[Entry], object] | None
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -147,6 +149,7 @@ class Options:
     order: Order = "as_found"
     dry_run: bool = False
     on_error: OnError = "collect"
+    on_entry: Callable[[Entry], object] | None = field(default=None, compare=False)
     progress: bool | Callable[[Progress], object] | None = field(default=None, compare=False)
     cancel: CancelToken | None = field(default=None, compare=False)
     # Of `preserve`, what must be kept: everything that was named. None here means "work it out".
@@ -277,6 +280,7 @@ TREE_OPTIONS = (
     "order",
     "dry_run",
     "on_error",
+    "on_entry",
 )
 FILE_OPTIONS = ("keep_failed", "hash")
 
@@ -397,6 +401,12 @@ def _progress(name: str, value: Any) -> Any:
     return value
 
 
+def _callable(name: str, value: Any) -> Any:
+    if value is not None and not callable(value):
+        raise TypeError(f"{name}={value!r}: a callable or None is allowed")
+    return value
+
+
 def _cancel(name: str, value: Any) -> Any:
     if value is not None and not callable(getattr(value, "is_set", None)):
         raise TypeError(f"{name}={value!r}: an object with is_set(), such as a threading.Event, or None is allowed")
@@ -440,6 +450,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "order": _one_of(*get_args(Order)),
     "dry_run": _flag,
     "on_error": _one_of(*get_args(OnError)),
+    "on_entry": _callable,
     "progress": _progress,
     "cancel": _cancel,
 }

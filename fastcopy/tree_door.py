@@ -15,13 +15,31 @@ from .progress import tree_conductor, watched_tree
 from .transfer_door import WARNINGS, Plan, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from .options import Name, Options
 
-__all__ = ["EntryError", "TreeError", "TreePlan"]
+__all__ = ["Entry", "EntryError", "TreeError", "TreePlan"]
 
 log = logging.getLogger("fastcopy")
+
+
+class Entry(NamedTuple):
+    """What became of one entry of a tree; with `dry_run`, what would.
+
+    >>> import fastcopy, os
+    >>> os.makedirs("tree/sub")
+    >>> _ = fastcopy.transfer("tree", "copied", on_entry=lambda entry: print(entry.outcome, repr(entry.path)))
+    made ''
+    made 'sub'
+    """
+
+    path: str | bytes  # below the root; empty is the root itself
+    kind: str  # "file", "directory", "symlink", "special"; "unknown" of what could not be looked at
+    outcome: str  # "copied", "cloned", "linked", "made", "entered", "skipped", "failed"
+    why: str | None  # of what was skipped: "filter", "size", "special", "exists", "up_to_date"
+    size: int  # bytes of what was copied or cloned
+    errno: int  # of what failed; the TreeError says more
 
 
 class EntryError(NamedTuple):
@@ -113,6 +131,7 @@ replaced. Symlinks are copied as symlinks.
             o.to_core(),
             calibration.tuning(),
             tick=tick,
+            told=None if o.on_entry is None else _one_by_one(o.on_entry, isinstance(self.src, bytes)),
             existing=o.existing,
             special=o.special,
             order=o.order,
@@ -149,6 +168,14 @@ def tree_plan(src: Name, dst: Name, options: Options) -> TreePlan:
     if log.isEnabledFor(logging.INFO):
         log.info("%s", _decision(made))
     return made
+
+
+def _one_by_one(on_entry: Callable[[Entry], object], as_bytes: bool) -> _core.Told:
+    def told(entries: list[tuple[bytes, str, str, str | None, int, int]]) -> None:
+        for path, kind, outcome, why, size, err in entries:
+            on_entry(Entry(path if as_bytes else os.fsdecode(path), kind, outcome, why, size, err))
+
+    return told
 
 
 def _bytes(patterns: tuple[str | bytes, ...]) -> tuple[bytes, ...]:

@@ -29,6 +29,7 @@ from .words import name, where
 if TYPE_CHECKING:
     from ..options import Options
     from ..transfer_door import Plan, Report
+    from ..tree_door import Entry
 
 DESCRIPTION = (
     "Copy files and directories, fast and safely: each file gets its name when it is whole, and what was there before "
@@ -102,7 +103,7 @@ def _options_of_cp(group: Any) -> None:
     reflink = add("--reflink", choices=whens, default="auto", help="share the blocks; alone: always")
     optional_value(reflink, "always")
     add("--sparse", choices=whens, default="auto", help="make holes")
-    add("-v", "--verbose", action="store_true", help="print a line for every SRC")
+    add("-v", "--verbose", action="store_true", help="print a line for every file, as it is copied")
 
 
 def _options_of_copies(group: Any) -> None:
@@ -387,6 +388,8 @@ class _Copier:
         asks = there is not None and self.a.clash == "i"
         if asks and not self._yes(f"replace files that are in {name(dst)} already?"):
             wishes = replace(wishes, existing="skip")
+        if self.a.verbose and self.voice.is_heard:
+            wishes = replace(wishes, on_entry=self._teller(src, dst))
         report = self._transfer(src, dst, wishes)
         if report is not None:
             self._report(src, dst, report)
@@ -451,6 +454,22 @@ class _Copier:
             self._print_digest(report.digest, dst)
         elif self.a.verbose or (self.a.dry_run and not self.voice.as_json):
             self.voice.line(f"{name(src)} -> {name(dst)} ({result_words(report, self.a.dry_run)})")
+
+    def _teller(self, src: str, dst: str) -> Callable[[Entry], None]:
+        """Says what becomes of each entry of a directory: to a person as cp does, of what is made."""
+        below_src, below_dst = os.path.join(src, ""), os.path.join(dst, "")
+
+        def tell(entry: Entry) -> None:
+            path = os.fsdecode(entry.path)
+            from_, to = (below_src + path, below_dst + path) if path else (src, dst)
+            if self.voice.as_json:
+                fields = entry._asdict() | {"errno": errno.errorcode.get(entry.errno)}
+                del fields["path"]
+                self.voice.event("file", src=from_, dst=to, **fields)
+            elif entry.outcome in ("copied", "cloned", "linked", "made"):
+                self.voice.line(f"{name(from_)} -> {name(to)}")
+
+        return tell
 
     @property
     def _outcome(self) -> str:

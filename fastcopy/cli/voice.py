@@ -29,6 +29,11 @@ class Voice:
         self.source: Source | None = None  # that is being copied
         self._display = display
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether what is no error is said at all."""
+        return self.as_json or not self.quiet
+
     def line(self, text: str) -> None:
         """For a person who reads along."""
         if not self.as_json and not self.quiet:

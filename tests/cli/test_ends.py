@@ -85,6 +85,18 @@ def test_ctrl_c_within_a_directory_keeps_what_is_whole(here: Path) -> None:
     assert status("verify", "tree", "copied") == 0
 
 
+@pytest.mark.parametrize("words", (("-av",), ("-av", "--json")))
+def test_a_reader_that_goes_away_ends_the_copy_of_a_directory(here: Path, words: tuple[str, ...]) -> None:
+    for number in range(20_000):
+        os.close(os.open(f"tree/{number}", os.O_CREAT))
+    line = f"{' '.join(COMMAND)} {' '.join(words)} tree copied | head -n3; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(("bash", "-c", line), capture_output=True, text=True, cwd=here, env=surroundings())
+    assert (done.returncode, done.stderr) == (141, "")
+    assert done.stdout.count("\n") == 3
+    assert len(os.listdir("copied")) < 20_000
+    assert unpublished(here / "copied") == []
+
+
 @pytest.mark.parametrize("words", (("-v",), ("--json",), ("--explain",)))
 def test_a_reader_that_goes_away_is_no_traceback(here: Path, words: tuple[str, ...]) -> None:
     for number in range(300):

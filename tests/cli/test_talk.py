@@ -324,6 +324,9 @@ def test_tuning_advises_on_what_is_amiss_and_on_nothing_else(tmp_path: Path) -> 
         ("a b", {"decision", "progress", "result"}),
         ("--no-progress a b", {"decision", "result"}),
         ("-r tree b", {"decision", "progress", "result"}),
+        ("-rv tree b", {"decision", "file", "progress", "result"}),
+        ("-rvq --dry-run tree b", {"decision", "file", "result"}),
+        ("-rvTu tree tree/sub", {"decision", "error", "progress"}),
         ("-n a tree/one", {"result"}),
         ("-P link b", {"result"}),
         ("missing b", {"error"}),
@@ -366,6 +369,24 @@ def test_every_event_fits_the_schema(
     # What is an error for a person is one for a program, in the same words.
     errors = [event["message"] for event in events(told.out) if event["event"] == "error"]
     assert [line.partition(": ")[2] for line in told.err.splitlines()] == errors
+
+
+def test_each_file_of_a_directory_is_an_event(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("tree/link").symlink_to(os.fsdecode(b"\xff"))
+    Path(os.fsdecode(b"tree/\xff")).touch()
+    Path("b/sub").mkdir(parents=True)
+    Path("b/sub/two").mkdir()
+    assert status("-rTv", "--json", "--exclude=one", "tree", "b") == 1
+    told = {event["dst"]: event for event in events(capsys.readouterr().out) if event["event"] == "file"}
+    assert {dst: (event["kind"], event["outcome"], event["why"], event["errno"]) for dst, event in told.items()} == {
+        "b": ("directory", "entered", None, None),
+        "b/one": ("file", "skipped", "filter", None),
+        "b/sub": ("directory", "entered", None, None),
+        "b/sub/two": ("file", "failed", None, "EISDIR"),
+        "b/link": ("symlink", "made", None, None),
+        "b/\udcff": ("file", "copied", None, None),
+    }
+    assert all(event["src"] == f"tree{dst.removeprefix('b')}" for dst, event in told.items())
 
 
 # ---- made from the parsers -------------------------------------------------------------------------------

@@ -147,6 +147,13 @@ def what_was_copied() -> None:
         assert_type(failure.error, OSError | None)
 
 
+def tell(entry: fastcopy.Entry) -> None:
+    assert_type(entry.path, str | bytes)
+    assert_type(entry.kind + entry.outcome, str)
+    assert_type(entry.why, str | None)
+    assert_type(entry.size + entry.errno, int)
+
+
 def trees() -> None:
     report = fastcopy.transfer(
         src,
@@ -162,8 +169,11 @@ def trees() -> None:
         order="largest_first",
         dry_run=True,
         on_error="stop",
+        on_entry=tell,
         preserve={"mode", "times", "owner", "xattr", "links"},
     )
+    entries: list[fastcopy.Entry] = []
+    fastcopy.transfer(src, dst, on_entry=entries.append)
     assert_type(report.files + report.directories + report.symlinks + report.links + report.special, int)
     assert_type(report.shared + report.holes + report.skipped + report.excluded + report.error_count, int)
     assert_type(report.errors, tuple[fastcopy.EntryError, ...])
