@@ -563,14 +563,14 @@ int fc_tree_run(const struct fc_tree_request *q, const struct fc_tree_options *o
 #ifdef FC_FAULTS
 /* ---- the test build's seam -------------------------------------------------------------------- */
 
-enum fc_fault_kind { FC_FAULT_ERRNO, FC_FAULT_SHORT, FC_FAULT_DELAY };
+enum fc_fault_kind { FC_FAULT_ERRNO, FC_FAULT_SHORT, FC_FAULT_DELAY, FC_FAULT_FLIP };
 
 struct fc_fault {
     int op;       /* enum fc_op */
-    unsigned nth; /* 1: the next call of op */
+    unsigned nth; /* 1: the next call of op; of a flip, the next that moves its byte */
     bool for_ever;
     enum fc_fault_kind kind;
-    long value; /* errno; bytes at most; microseconds */
+    long value; /* errno; bytes at most; microseconds; the offset of the byte that is read or written wrong */
 };
 
 /* Replace the script; n = 0 clears it. Not while a copy runs. */

@@ -163,8 +163,9 @@ def plan_from_facts(facts: dict[str, Any], options: Options, tuning: Tuning) -> 
 
 # Only where HAS_FAULTS:
 def faults_set(script: list[tuple[str, int, bool, str, int]]) -> None:
-    """Rules (operation, nth, for_ever, "errno" | "short" | "delay", value); [] clears.
-    value: errno; bytes at most; microseconds."""
+    """Rules (operation, nth, for_ever, "errno" | "short" | "delay" | "flip", value); [] clears.
+    value: errno; bytes at most; microseconds; the offset of the byte that pread or pwrite moves wrong, the nth time
+    that it is moved."""
 
 def faults_calls(operation: str) -> int: ...
 def faults_struck(index: int) -> int: ...

@@ -60,7 +60,7 @@ def plan_from_facts(dict facts not None, Options options not None, Tuning tuning
 
 # ---- faults --------------------------------------------------------------------------------------------
 
-cdef tuple _FAULTS = ("errno", "short", "delay")
+cdef tuple _FAULTS = ("errno", "short", "delay", "flip")
 
 
 def faults_set(list script not None):

@@ -288,7 +288,6 @@ static void a_digest_is_that_of_xxhash_however_it_is_fed(void)
     }
 }
 
-/* A byte that the medium gives back wrong is not played here; that both ways read the copy is. */
 static void every_file_is_proved(void)
 {
     for (int verify = FC_VERIFY_AUTO; verify <= FC_VERIFY_HASH; verify++) {
@@ -303,6 +302,88 @@ static void every_file_is_proved(void)
     }
 }
 
+/* Whichever of a file's regions has another digest than its copy. */
+static void the_digest_of_each_region_counts(void)
+{
+    struct fc_options o = options_for(FC_ENGINE_buffered, 2);
+    struct fc_request q = {AT_FDCWD, "source", AT_FDCWD, "copy", true, false};
+    struct fc_facts f;
+    struct fc_plan p;
+    struct fc_tree_worker w = {0};
+    struct fc_hooks h = {.arg = &w};
+    fc_tree_digest_hooks(&w, &h);
+    make_file("source", 4 * FC_MIB + 5, 8);
+    o.verify = FC_VERIFY_HASH;
+    for (unsigned wrong = 0, regions = 1; wrong <= regions; wrong++) { /* the last time, none is */
+        struct fc_report r = {0};
+        CHECK(fc_transfer_plan(&q, &o, &fc_tuning_default, &f, &p, &r.error) == 0);
+        int src = open("source", O_RDONLY), dst = open("copy", O_RDWR | O_CREAT, 0644);
+        CHECK(src >= 0 && dst >= 0 && fc_job_run(&p, src, dst, 0, &h, &r) == 0);
+        regions = (unsigned)r.regions;
+        CHECK(regions > 2 && w.regions.whole);
+        if (wrong < regions)
+            w.regions.of[wrong] ^= 1;
+        int rc = fc_verify(&p, src, dst, &h, &r);
+        CHECK(r.verified == (wrong == regions) && rc == (wrong == regions ? 0 : -EBADMSG));
+        CHECK(wrong == regions || (r.error.code == FC_VERIFY_E_MISMATCH && r.error.at == FC_AT_DESTINATION));
+        CHECK(wrong != 1 || r.error.offset > 0);
+        CHECK(close(src) == 0 && close(dst) == 0 && unlink("copy") == 0);
+    }
+    free(w.regions.of);
+    CHECK(unlink("source") == 0);
+}
+
+/* ---- what becomes of each entry ------------------------------------------------------------------------ */
+
+struct ear {
+    unsigned fates[FC_FATE_LEFT_UP_TO_DATE + 1], entries, calls, enough;
+    uint64_t bytes;
+};
+
+static int hear(void *arg, struct fc_entries *e)
+{
+    struct ear *ear = arg;
+    ear->calls++;
+    for (const struct fc_entry *entry; (entry = fc_entries_take(e)) != NULL; ear->entries++) {
+        CHECK((ear->entries == 0) == (entry->path[0] == '\0')); /* the root is the first */
+        CHECK((entry->err != 0) == (entry->fate == FC_FATE_FAILED));
+        ear->fates[entry->fate]++;
+        ear->bytes += entry->size;
+    }
+    return ear->entries >= ear->enough;
+}
+
+static void every_entry_is_told(void)
+{
+    for (unsigned workers = 0; workers <= 4; workers++) { /* 0: no thread can be had */
+        for (unsigned room = 1; room <= 8192; room *= 8192) {
+            for (unsigned enough = 100; enough <= 10000; enough *= 100) {
+                struct ear ear = {.enough = enough};
+                struct fc_tree_report r;
+                struct fc_tree_options o = options(workers > 0 ? workers : 1);
+                struct fc_hooks h = {.told = hear, .arg = &ear, .interval_ms = 1};
+                struct fc_fault none = {FC_OP_thread, 1, true, FC_FAULT_ERRNO, EAGAIN};
+                o.links = true;
+                o.told_room = room;
+                CHECK(fc_faults_set(&none, workers == 0) == 0);
+                int rc = copy("wide", &o, &h, &r);
+                CHECK(fc_faults_set(NULL, 0) == 0);
+                if (enough == 100) {
+                    CHECK(rc == -ECANCELED && ear.entries >= 100);
+                } else {
+                    CHECK(rc == 0 && ear.bytes == r.counts.bytes);
+                    CHECK(ear.fates[FC_FATE_COPIED] + ear.fates[FC_FATE_CLONED] == r.counts.files);
+                    CHECK(ear.fates[FC_FATE_LINKED] == 4 && ear.fates[FC_FATE_MADE] == 61 + 2);
+                    CHECK(ear.fates[FC_FATE_LEFT_SPECIAL] == 1 && ear.entries == 342 + 4 + 61 + 2 + 1);
+                }
+                CHECK(temporary_names("copy") == 0);
+                fc_tree_report_free(&r);
+                remove_tree("copy");
+            }
+        }
+    }
+}
+
 int main(void)
 {
     work_in_new_directory();
@@ -313,6 +394,8 @@ int main(void)
     deep_and_wide_come_whole();
     what_agrees_is_left_alone();
     every_file_is_proved();
+    the_digest_of_each_region_counts();
+    every_entry_is_told();
     cancelling_ends_it();
     a_fault_is_told_and_leaves_no_half_file();
     remove_tree("wide");

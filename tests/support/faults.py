@@ -19,8 +19,8 @@ class Rule:
     """The n-th call of an operation goes wrong."""
 
     operation: str
-    kind: str  # "errno" | "short" | "delay"
-    value: int  # errno; bytes at most; microseconds
+    kind: str  # "errno" | "short" | "delay" | "flip"
+    value: int  # errno; bytes at most; microseconds; offset
     nth: int = 1
     for_ever: bool = False
 
@@ -42,6 +42,11 @@ def short(operation: str, at_most: int, nth: int = 1, for_ever: bool = False) ->
 
 def slow(operation: str, seconds: float, nth: int = 1, for_ever: bool = True) -> Rule:
     return Rule(operation, "delay", int(seconds * 1e6), nth, for_ever)
+
+
+def flips(operation: str, offset: int, nth: int = 1) -> Rule:
+    """The n-th time that pread or pwrite moves this byte of a file, it moves another."""
+    return Rule(operation, "flip", offset, nth)
 
 
 @contextmanager
