@@ -288,8 +288,6 @@ class _Copier:
         if dst.endswith("/") and not os.path.isdir(dst):
             raise _Refusal(errno.ENOTDIR, "there is no such directory; make it first")
         there = _status(dst)
-        if there is not None and stat.S_ISDIR(there.st_mode):
-            raise _Refusal(errno.EISDIR, "a directory has that name, and is not replaced by a file")
         earlier = self.made.get(os.path.abspath(dst))
         if earlier is not None:
             if os.path.samefile(earlier, src):
@@ -323,10 +321,14 @@ class _Copier:
                 target = os.stat(dst)
             except FileNotFoundError:
                 raise _Refusal(errno.EEXIST, "a symlink that leads nowhere has that name; remove it first") from None
-        if os.path.samestat(st, target):
-            raise _SameRefusal(errno.EINVAL, "source and destination are the same file; name another destination")
         if self.a.clash == "n":
             raise _Left(_THERE)
+        if stat.S_ISDIR(there.st_mode):
+            raise _Refusal(errno.EISDIR, "a directory has that name, and is not replaced by a file")
+        if os.path.samestat(st, target):
+            raise _SameRefusal(errno.EINVAL, "source and destination are the same file; name another destination")
+        if stat.S_ISLNK(st.st_mode) and os.path.exists(src) and os.path.samestat(os.stat(src), target):
+            raise _SameRefusal(errno.EINVAL, "the symlink leads there, and what it leads to would be gone")
         if not as_it_is and not stat.S_ISREG(target.st_mode):
             raise _SpecialRefusal(errno.EINVAL, f"what has that name is {_SPECIAL}, and not written to; cat does that")
         if self.a.update and target.st_mtime_ns >= st.st_mtime_ns:

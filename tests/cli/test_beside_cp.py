@@ -4,15 +4,18 @@ Where they mean to differ, a test of its own says how, and docs/coming-from.md s
 """
 
 import os
+import re
 import shutil
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from fastcopy.cli import main
+from support.mounts import Mounts
 from support.people import nobody_in
 
 pytestmark = [
@@ -212,11 +215,64 @@ CASES = [
     *("file -r dir -t into", "file", ""),
 ]
 
+# The same again, closer: every way to spell a place, to lead to one, and to have a clash there.
+MORE_CASES = """
+file new// | file into// | file into/. | file into/.. | file ./ | file .. | file /nowhere/x | dir/ new
+-r dir// new | -r dir into/ | -r dir into/. | -r dir ./new | -r dir/. dirlink | -r dir file/ | -r dir there
+-r dirlink into | -r dirlink/ into | -r dirlink/. into | -r -L dirlink into | -a dirlink into | -a dirlink/ into
+-a dirlink/. into | -a dir/. into | -a dir/. new | -a dir/. merged | -a dir/ merged | -a dir merged
+-a dir/sub/. merged/dir | -aT dir new | -aT dir merged/dir | -T dir new | -T file new/ | -T file intolink
+-T file therelink | -rT dir there | -rT dir therelink | -rT dir dirlink | -rT dirlink new | -rT other merged/dir
+-t into file file | -t intolink file | -t into/ file program | -t there file | -t nowhere file
+-t into -- -dash | -t into dir | -rt into dir other | -rt intolink dir | -t into file missing | -t . file
+-t dir/sub file dir/one | -T file | -T file new extra | twin/file file into | -n file twin/file into
+-u file twin/file into | -f file twin/file into | -r dir/one other/one into | -r dir other/dir into
+-r dir other into/dir | dir/one other/one twin | file file file into | -r dir dir/ into | -p file there
+-p file into | -p newer there | -p secret open new | -p secret new | -p setuid there | -p empty there
+-p link new | -pP link new | -p -r dir into | -p dir/sub/two into/dir/one | --preserve=all file new
+--preserve=mode file there | --preserve=timestamps file there | --preserve=ownership file there
+--preserve=links linked/a linked/b new | --preserve=nothing file new | --preserve=mode,nothing file new
+-u there file | -u newer file | -u -r dir into | -u -a dir into | -ua other into | -ru other/. into/dir
+-u dir into | -u missing there | -u link there | -uP link there | -un file newer | -n newer there | -n dir into
+-nr dir into | -na dir into | -n missing there | -n link there | -nP link there | -nP link new | -n file link
+-n file broken | -n file file | -n -f file there | -f -n file there | -nv file there | -nT file there
+-nT file into | -f missing there | -f file into | -f dir there | -rf dir there | -f file broken
+-f file therelink | -fP link there | -f file file | -f file link | --sparse=never file new
+--sparse=always empty new | --sparse=auto secret new | --sparse=sometimes file new | --sparse file new
+--reflink=never -r dir new | --reflink=maybe file new | -x dir new | -rx dir into | -R dir new | -d broken new
+-d dirlink new | -d link there | -d linked/a linked/b into | -dr linked new | -P dirlink new | -P broken into
+-P link broken | -P link link | -P link file | -P file link | -a link file | -a file link | -a broken new
+-a broken there | -L broken new | -L link there | -Lr dir new | -HL dirlink new | -rHP dirlink new
+-rPH dirlink new | -rLP dirlink new | -RH link new | -rH link into | file dirlink | file dirlink/
+file dirlink/new | -r dir intolink/ | -r dir intolink/new | link therelink | therelink there | there therelink
+-a there therelink | -r special/fifo new | -a special into | -r special/fifo there | -r special/fifo into
+file special/fifo/ | -a linked/a linked/b new | -a linked/. into | -a linked into | -r linked/a linked/b into
+linked/a linked/b | linked/a linked/a | -f linked/a linked/b | -p linked/a linked/b | -a linked/a linked/b
+dir/one/ new | dir/one/. new | file/ new | file/. new | file file/ | -r file/ new | -r dir/one/. new | . new
+.. new | -r . . | -r dir . | -r ./dir ./ | -r dir/sub . | -r dir/sub ./dir | -r dir/sub dir
+-r other dir/sub/new | -r other dir/link | -r other dir/up | -r dir occupied/file | -r dir blocked/
+-r dir blocked/dir | -r dir blocked/dir/ | file blocked/dir/new | file blocked/dir/ | file occupied/
+-r file occupied | -r file into | -r file broken | file nowhere/ | -r dir nowhere/ | -r dir nowhere/x/
+-r missing into | missing1 missing2 into | missing into | missing file/ | file program there
+file program therelink | file program intolink | file program broken | file program new/ | file dir other into
+-r file dir missing other into | -- file new | -- file -- new | -t into -T file | --target-directory into file
+--no-target-directory file into | --recursive --dereference dirlink new | --archive --no-dereference link new
+-rpP dir new | -rp dir into | -rdp dir into | -Rp --no-clobber dir into | -a -n dir into
+"""
+
 # Refused as a whole, where cp copies some of it first.
-INTO_ITSELF = ("-r dir dir", "-r dir dir/.", "-r dir/sub dir/sub/inner", "-a dir dir/sub")
+INTO_ITSELF = (
+    "-r . into",
+    "-r ./ new",
+    "-r dir/.. into",
+    "-r dir dir",
+    "-r dir dir/.",
+    "-r dir/sub dir/sub/inner",
+    "-a dir dir/sub",
+)
 
 
-@pytest.mark.parametrize("words", CASES)
+@pytest.mark.parametrize("words", (*CASES, *re.split(r" \| |\n", MORE_CASES.strip())))
 def test_both_do_the_same(words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     both(tuple(words.split()), tmp_path, monkeypatch)
 
@@ -267,6 +323,27 @@ def test_without_it_one_name_gets_the_new_file_and_the_other_keeps_the_old(
     assert fastcopy("file", "there") == 0
     assert Path("there").read_text() == "content of file"
     assert Path("other name").read_text() == "what was there"
+
+
+def contents(root: Path) -> dict[str, object]:
+    """Of files that are not empty: those of a directory have no blocks to share, and are copied."""
+    return {name: facts[4] for name, facts in look(root).items() if isinstance(facts[4], bytes) and facts[4]}
+
+
+@pytest.mark.parametrize("words", ("file new", "empty new", "file there", "-r dir new", "-r dir into"))
+def test_blocks_that_cannot_be_shared_are_a_refusal_that_leaves_no_empty_files(
+    words: str, mounts: Mounts, empty_directory: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = empty_directory(mounts.use("tmpfs")) / "place"
+    build(place)
+    before = contents(place)
+    assert subprocess.run(("cp", "--reflink=always", *words.split()), cwd=place, capture_output=True).returncode == 1
+    shutil.rmtree(place)
+    build(place)
+    monkeypatch.chdir(place)
+    assert fastcopy("--reflink=always", *words.split()) == 1
+    assert contents(place) == before
+    assert not os.path.isfile("new")
 
 
 RIGHTS = [
