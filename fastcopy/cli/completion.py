@@ -201,7 +201,7 @@ def fish() -> str:
 def _fish_spec(option: Option) -> str:
     words = [f"-l {word[2:]}" if word.startswith("--") else f"-s {word[1:]}" for word in option.names]
     if option.takes and not option.may:
-        words.append("-r")
+        words.append("-x" if option.values else "-r")  # with nothing but those, or with files too
     if option.values:
         words.append(f"-a '{' '.join(option.values)}'")
     return f"{' '.join(words)} -d {_fish_quoted(option.about)}"

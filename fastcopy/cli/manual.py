@@ -53,11 +53,10 @@ def page(version: str) -> Iterator[str]:
         if shown:
             yield f".SH {_text((group.title or 'options').upper())}"
             yield from _options(copy, shown)
-    for name, about in SUBCOMMANDS.items():
+    for name in SUBCOMMANDS:
         made = parser_of(name)
         yield f".SH FASTCOPY {name.upper()}"
-        yield _text(f"{about[0].upper()}{about[1:]}.")
-        yield f".PP\n{_text(made.description or '')}"
+        yield _text(made.description or "")
         if made.epilog:
             yield f".PP\n{_text(made.epilog)}"
         yield from _options(made, [a for a in made._actions if a.help != argparse.SUPPRESS])  # pyright: ignore[reportPrivateUsage]

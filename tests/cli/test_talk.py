@@ -431,6 +431,27 @@ def test_bash_completes(here: Path, line: tuple[str, ...], expected: set[str]) -
     assert (set(done.stdout.split()), done.stderr) == (expected, "")
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    (
+        ("fastcopy --no-cl", {"--no-clobber"}),
+        ("fastcopy --engine co", {"copy_range"}),
+        ("fastcopy --engine=co", {"--engine=copy_range"}),
+        ("fastcopy --cache ", {"auto", "drop", "keep"}),
+        ("fastcopy hash --al", {"--algorithm"}),
+        ("fastcopy calib", {"calibrate"}),
+        ("fastcopy completion f", {"fish"}),
+        ("fastcopy -r tre", {"tree/"}),
+    ),
+)
+def test_fish_completes(here: Path, line: str, expected: set[str]) -> None:
+    if shutil.which("fish") is None:
+        unavailable("fish is not installed")
+    code = f"{' '.join(COMMAND)} completion fish | source; complete -C '{line}'"
+    done = subprocess.run(("fish", "-c", code), capture_output=True, text=True, env=surroundings(HOME=str(here)))
+    assert ({found.split("\t")[0] for found in done.stdout.splitlines()}, done.stderr) == (expected, "")
+
+
 def test_the_man_page_renders_and_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert status("manual") == 0
     source = capsys.readouterr().out
