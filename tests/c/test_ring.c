@@ -179,6 +179,61 @@ static int copy_in_place(const char *from, const struct fc_plan *p, struct liste
     return rc;
 }
 
+struct kept {
+    struct fc_memory *memory;
+    const unsigned char *p;
+    size_t n;
+};
+
+static int begin_nothing(void *arg, enum fc_digest which)
+{
+    (void)arg, (void)which;
+    return 0;
+}
+
+static int keep_the_first(void *arg, struct fc_feed *f)
+{
+    struct kept *k = arg;
+    if (!fc_feed_take(f, &k->p, &k->n))
+        return 0;
+    k->memory = fc_feed_keep(f);
+    return 1;
+}
+
+static int agree_to_nothing(void *arg)
+{
+    (void)arg;
+    return -1;
+}
+
+static void what_is_kept_outlives_the_copy(void)
+{
+    static const char *const sources[] = {"source", "small"};
+    for (unsigned e = 0; e < 4; e++) {
+        for (unsigned i = 0; i < 2; i++) {
+            struct fc_options o = options(engines[e], 1 + e % 3);
+            struct fc_request q = {AT_FDCWD, sources[i], AT_FDCWD, "copy", true, false};
+            struct kept k = {0};
+            struct fc_hooks h = {
+                .arg = &k, .begin = begin_nothing, .feed = keep_the_first, .agree = agree_to_nothing};
+            struct fc_facts f;
+            struct fc_plan p;
+            struct fc_report r = {0};
+            int rc = fc_transfer_plan(&q, &o, &fc_tuning_default, &f, &p, &r.error);
+            if (rc == 0)
+                rc = fc_transfer_run(&q, &o, &p, &h, &r);
+            if (refused(rc, &r))
+                continue;
+            CHECK(rc == -ECANCELED && k.memory != NULL && access("copy", F_OK) != 0);
+            size_t n;
+            unsigned char *source = read_file(sources[i], &n);
+            CHECK(k.n > 0 && k.n <= n && memcmp(k.p, source, k.n) == 0);
+            free(source);
+            fc_memory_drop(k.memory);
+        }
+    }
+}
+
 static void a_hand_over_feeds_every_byte_once(void)
 {
     static const struct {
@@ -460,6 +515,7 @@ int main(void)
     every_engine_feeds_what_it_writes();
     a_slow_hasher_gets_every_byte();
     a_hook_that_says_no_ends_it();
+    what_is_kept_outlives_the_copy();
     a_hand_over_feeds_every_byte_once();
     a_full_disk_is_tried_again_from_the_first_byte();
     a_source_that_moves_is_fed_as_it_was_copied();
