@@ -26,6 +26,7 @@ def state(root: Path, times: bool = True) -> dict[bytes, tuple[object, ...]]:
     top = os.fsencode(root)
     look(top, b"")
     for directory, directories, files in os.walk(top):
+        directories.sort()  # which name is the first of its file is not to depend on where it lies
         for name in sorted(directories + files):
             path = os.path.join(directory, name)
             look(path, os.path.relpath(path, top))
