@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/fs.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/xattr.h>
@@ -51,6 +53,18 @@ static inline int fault(int op, size_t *n)
 int fc_sys_open(int dir, const char *path, int flags, unsigned mode)
 {
     RETRY(int, FC_OP_open, NULL, openat(dir, path, flags | O_CLOEXEC, mode));
+}
+
+unsigned fc_sys_descriptors_left(unsigned enough)
+{
+    struct rlimit limit;
+    unsigned left = 0;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return enough;
+    /* From above: the kernel gives out the lowest first, so what is free is there, if anywhere. */
+    for (rlim_t fd = limit.rlim_cur < INT_MAX ? limit.rlim_cur : INT_MAX; fd > 0 && left < enough; fd--)
+        left += fcntl((int)fd - 1, F_GETFD) < 0;
+    return left;
 }
 
 int fc_sys_close(int fd)

@@ -19,6 +19,8 @@
 
 int fc_sys_open(int dir, const char *path, int flags, unsigned mode);
 int fc_sys_close(int fd);
+/* How many more may be opened; not more than `enough` are counted. */
+unsigned fc_sys_descriptors_left(unsigned enough);
 int fc_sys_fstat(int fd, struct stat *st);
 int fc_sys_fstatat(int dir, const char *path, struct stat *st, int flags);
 /* Alignments of O_DIRECT from statx; 0 in both where it is not offered, -ENODATA where nothing is said. */

@@ -274,6 +274,22 @@ static unsigned choose_workers(const struct fc_tree *t)
     return wanted > 0 ? wanted : 1;
 }
 
+/* A process may have few descriptors, or few left. A worker has at most two directories in hand besides those that wait
+ * (each at both ends), a third one on its way back up, and both ends of a file. */
+static unsigned fit_descriptors(struct fc_tree *t, unsigned workers)
+{
+    enum { OPEN_MAX = 32, OF_WORKER = 10, OF_OPEN = 4 };
+    unsigned enough = workers * OF_WORKER + OPEN_MAX * OF_OPEN, left = fc_sys_descriptors_left(enough);
+    t->open_max = OPEN_MAX;
+    if (left >= enough)
+        return workers;
+    if (workers > left / (2 * OF_WORKER))
+        workers = left < 2 * OF_WORKER ? 1 : left / (2 * OF_WORKER);
+    unsigned open = left > workers * OF_WORKER ? (left - workers * OF_WORKER) / OF_OPEN : 0;
+    t->open_max = open < 1 ? 1 : open < OPEN_MAX ? open : OPEN_MAX;
+    return workers;
+}
+
 static size_t room_for_files(const struct fc_tree_worker *w)
 {
     return w->tree->proves ? 2 * w->buf_size : w->buf_size;
@@ -281,7 +297,7 @@ static size_t room_for_files(const struct fc_tree_worker *w)
 
 static int make_workers(struct fc_tree *t)
 {
-    unsigned wanted = choose_workers(t);
+    unsigned wanted = fit_descriptors(t, choose_workers(t));
     uint64_t random = 0;
     int rc = fc_sys_random(&random, sizeof random);
     if (rc != 0)

@@ -18,7 +18,7 @@
  * nothing else to do help with the regions.
  *
  * What bounds memory: the stack is emptied before the stream below it is read on, so it holds a batch for
- * each open stream and not the width of the tree. Where there are STREAMS_MAX of those, the last one is
+ * each open stream and not the width of the tree. Where there are open_max of those, the last one is
  * read to its end first. Directories that are not finished are in memory: as many as the tree is deep.
  * What bounds descriptors: a directory that nobody works in may be closed (tree_dir.c).
  *
@@ -145,6 +145,7 @@ struct fc_tree {
 
     struct fc_tree_worker *workers;
     unsigned worker_count;
+    unsigned open_max; /* streams; and idle directories, for a deep tree comes back through them */
 
     atomic_bool stop;
     atomic_bool path_wanted; /* the conductor wants to hear what is being copied */

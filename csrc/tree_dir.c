@@ -10,9 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Directories that are open though nobody works in them: a deep tree comes back through them. */
-#define IDLE_MAX 32
-
 /* ---- nodes ------------------------------------------------------------------------------------- */
 
 struct fc_tree_dir *fc_dir_new(struct fc_tree_dir *parent, const char *name)
@@ -78,7 +75,7 @@ static void enter_idle(struct fc_tree *t, struct fc_tree_dir *d)
     d->older = t->idle_newest;
     *(d->older != NULL ? &d->older->newer : &t->idle_oldest) = d;
     t->idle_newest = d;
-    if (++t->idle_count > IDLE_MAX) {
+    if (++t->idle_count > t->open_max) {
         struct fc_tree_dir *oldest = t->idle_oldest;
         leave_idle(t, oldest);
         shut(oldest);

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STREAMS_MAX 32
 /* Files that wait for another worker. What finds no room is copied by who found it. */
 #define FILES_MAX 256
 
@@ -268,7 +267,7 @@ static bool choose(struct fc_tree *t, struct task *k)
         *k = (struct task){.kind = A_FILE, .file = t->files};
         t->files = t->files->next;
         t->file_count--;
-    } else if (t->stack != NULL && (t->stream_count < STREAMS_MAX || t->streams == NULL)) {
+    } else if (t->stack != NULL && (t->stream_count < t->open_max || t->streams == NULL)) {
         *k = (struct task){.kind = DIRECTORY, .dir = t->stack};
         t->stack = t->stack->next;
     } else if (t->streams != NULL) {
