@@ -17,6 +17,8 @@ static int fail(struct fc_error *e, int err, enum fc_op op)
 static int make_name(struct fc_unpublished *u, struct fc_error *e)
 {
     uint64_t random;
+    if (fc_sys_keeps_names(u->dir)) /* this one would be there for ever */
+        return fail(e, -EPERM, FC_OP_renameat);
     int rc = fc_sys_random(&random, sizeof random);
     if (rc != 0)
         return fail(e, rc, FC_OP_getrandom);

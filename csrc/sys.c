@@ -90,24 +90,33 @@ int fc_sys_fstatat(int dir, const char *path, struct stat *st, int flags)
 /* The kernel's struct statx as far as Linux 6.1 filled it: the headers of many distributions end before the
  * alignments. */
 struct statx_answer {
-    uint32_t mask;
-    char before[148];
+    uint32_t mask, block_size;
+    uint64_t attributes;
+    char before[136];
     uint32_t dio_memory, dio_offset;
     char after[96];
 };
 _Static_assert(sizeof(struct statx_answer) == 256, "struct statx");
-#define STATX_ALIGNMENTS 0x2000U /* STATX_DIOALIGN */
+#define STATX_ALIGNMENTS  0x2000U /* STATX_DIOALIGN */
+#define STATX_DONT_SYNC   0x4000  /* AT_STATX_DONT_SYNC: no server is asked */
+#define STATX_APPEND_ONLY 0x20    /* STATX_ATTR_APPEND */
 
-static int statx_dio(int fd, struct statx_answer *sx)
+static int statx_fd(int fd, int flags, unsigned mask, struct statx_answer *sx)
 {
-    RETRY(int, FC_OP_statx, NULL, syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_ALIGNMENTS, sx));
+    RETRY(int, FC_OP_statx, NULL, syscall(SYS_statx, fd, "", AT_EMPTY_PATH | flags, mask, sx));
+}
+
+bool fc_sys_keeps_names(int dir)
+{
+    struct statx_answer sx;
+    return statx_fd(dir, STATX_DONT_SYNC, 0, &sx) == 0 && (sx.attributes & STATX_APPEND_ONLY) != 0;
 }
 
 int fc_sys_dio_align(int fd, uint32_t *memory, uint32_t *offset)
 {
     struct statx_answer sx;
     *memory = *offset = 0;
-    int rc = statx_dio(fd, &sx);
+    int rc = statx_fd(fd, 0, STATX_ALIGNMENTS, &sx);
     if (rc != 0)
         return rc;
     if (!(sx.mask & STATX_ALIGNMENTS))

@@ -23,6 +23,8 @@ int fc_sys_close(int fd);
 unsigned fc_sys_descriptors_left(unsigned enough);
 int fc_sys_fstat(int fd, struct stat *st);
 int fc_sys_fstatat(int dir, const char *path, struct stat *st, int flags);
+/* Is it a directory (chattr +a) in which a name can be made, and neither be removed nor given to another? */
+bool fc_sys_keeps_names(int dir);
 /* Alignments of O_DIRECT from statx; 0 in both where it is not offered, -ENODATA where nothing is said. */
 int fc_sys_dio_align(int fd, uint32_t *memory, uint32_t *offset);
 int fc_sys_fstatfs(int fd, struct statfs *sf);

@@ -149,6 +149,10 @@ static bool make_node(struct fc_tree_worker *w, struct fc_tree_dir *d, const cha
 {
     char temporary[32];
     const char *made = name;
+    if (replace && fc_sys_keeps_names(d->dst)) {
+        fc_tree_fail_call(w, d, name, -EPERM, FC_OP_renameat, FC_AT_DESTINATION);
+        return false;
+    }
     if (replace) {
         fc_tree_temporary(w, temporary);
         made = temporary;

@@ -127,6 +127,10 @@ static int link_pinned(struct fc_tree_worker *w, const struct name *first, struc
     *op = FC_OP_linkat;
     if (!replace)
         return fc_sys_linkat(first->dir->dst, first->name, d->dst, name);
+    if (fc_sys_keeps_names(d->dst)) {
+        *op = FC_OP_renameat;
+        return -EPERM;
+    }
     fc_tree_temporary(w, temporary);
     int rc = fc_sys_linkat(first->dir->dst, first->name, d->dst, temporary);
     if (rc != 0)
