@@ -296,8 +296,8 @@ def test_every_field_that_a_caller_reads_is_described_and_no_other() -> None:
     assert set(table("transfer.md", "The report")) == fields(fastcopy.Report)
     assert set(table("transfer.md", "The plan")) == fields(fastcopy.Plan) | {"facts"}
     assert set(table("transfer.md", "Progress and cancelling")) == fields(fastcopy.Progress) | {"eta"}
-    assert set(table("trees.md", "What became of each entry")) == set(fastcopy.Entry._fields)
-    assert set(table("trees.md", "When something fails")) == set(fastcopy.EntryError._fields)
+    assert set(table("trees.md", "What became of each entry")) - {"Entry"} == set(fastcopy.Entry._fields)
+    assert set(table("trees.md", "When something fails")) - {"EntryError"} == set(fastcopy.EntryError._fields)
 
 
 def test_every_error_code_is_described_with_its_errno() -> None:

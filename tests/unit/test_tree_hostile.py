@@ -309,7 +309,7 @@ def small_tree(tmp_path: Path) -> Path:
 
 @needs_faults
 @pytest.mark.parametrize("operation", OPERATIONS)
-@pytest.mark.parametrize("err", (errno.EIO, errno.ENOSPC, errno.EACCES, errno.ENOENT))
+@pytest.mark.parametrize("err", (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.ENOENT))
 def test_any_call_that_fails_is_told_and_leaves_whole_files(small_tree: Path, operation: str, err: int) -> None:
     """Once, and for ever, at several places: the tree is right, or an error says what is not."""
     dst = small_tree.parent / "dst"
