@@ -51,6 +51,19 @@ def test_the_version_and_the_help_are_told() -> None:
     assert all(name in told.stdout for name in SUBCOMMANDS)
 
 
+def test_the_version_is_told_before_anything_is_imported() -> None:
+    """Scripts ask for it often; most of the time of a short command goes into imports."""
+    code = "import sys; from fastcopy.cli import main; main(['--version']); print(*sys.modules)"
+    done = subprocess.run(
+        (sys.executable, "-c", code), capture_output=True, text=True, env=os.environ | {"PYTHONPATH": PACKAGES}
+    )
+    told, modules = done.stdout.splitlines()
+    assert told == f"fastcopy {fastcopy.__version__}"
+    assert not {"argparse", "dataclasses", "json", "logging", "signal", "typing", "fastcopy.options"} & {
+        *modules.split()
+    }
+
+
 def test_the_command_is_installed() -> None:
     scripts = distribution("fastcopy-io").entry_points.select(group="console_scripts", name="fastcopy")
     assert [script.load() for script in scripts] == [main]
