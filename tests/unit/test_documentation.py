@@ -269,6 +269,13 @@ def test_every_link_between_the_pages_leads_somewhere(page: Path) -> None:
     assert broken_links(page, page.read_text(encoding="utf-8")) == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_line_of_prose_is_longer_than_one_of_code(page: Path) -> None:
+    """As [tool.ruff] has it. A row of a table is a line, and so is what a program prints."""
+    lines = prose(page.read_text(encoding="utf-8")).splitlines()
+    assert [line for line in lines if len(line) > 120 and not line.startswith("|")] == []
+
+
 def test_the_readme_leads_to_every_page_and_so_does_the_site() -> None:
     everything = {page.resolve() for page in PAGES}
     assert everything - reached_from(README) == set()
