@@ -529,7 +529,12 @@ class _Copier:
         parts.append(f"{name(dst)} holds the files that were finished" if tree else f"{name(src)} is not copied")
         parts += [f"{later} more not begun"] if later else []
         parts.append("no unfinished file is left" if not self.a.in_place else "what was under way is cut short")
-        parts.append("the same again with -u does the rest" if tree or done else "the same again copies it")
+        # Again, a directory that is there now would be copied into.
+        exact = (
+            tree and not self.a.no_target_directory and self.a.target_directory is None and dst == self.a.operands[-1]
+        )
+        again = f"the same again with {'-uT' if exact else '-u'} does the rest"
+        parts.append(again if tree or done else "the same again copies it")
         self.voice.fail("; ".join(parts), code="INTERRUPTED", src=src, dst=dst)
 
 

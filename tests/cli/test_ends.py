@@ -72,17 +72,31 @@ def test_a_signal_that_is_ignored_stays_so(here: Path) -> None:
     assert (done.stdout, done.stderr) == ("True True\n", "")
 
 
-def test_ctrl_c_within_a_directory_keeps_what_is_whole(here: Path) -> None:
-    running = slow("print('.', flush=True); time.sleep(60)", "-r", "tree", "copied", cwd=here)
+@pytest.mark.parametrize(
+    ("words", "more", "copy"),
+    (
+        ("-r tree copied", "-uT", "copied"),
+        ("-rT tree copied", "-u", "copied"),
+        ("-r tree into", "-u", "into/tree"),
+        ("-r tree/. into", "-uT", "into"),
+        ("-rt into tree", "-u", "into/tree"),
+    ),
+)
+def test_what_is_said_after_ctrl_c_within_a_directory_does_the_rest(
+    here: Path, words: str, more: str, copy: str
+) -> None:
+    Path("into").mkdir()
+    running = slow("print('.', flush=True); time.sleep(60)", *words.split(), cwd=here)
     assert running.stdout is not None
     running.stdout.readline()
     running.send_signal(signal.SIGINT)
     _, err = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert "'copied' holds the files that were finished" in err
-    assert "the same again with -u does the rest" in err
-    assert status("-ru", "tree/.", "copied") == 0
-    assert status("verify", "tree", "copied") == 0
+    assert f"'{copy}' holds the files that were finished" in err
+    assert f"the same again with {more} does the rest" in err
+    Path(copy).mkdir(exist_ok=True)  # as it is once a file of it is whole
+    assert status(more, *words.split()) == 0
+    assert status("verify", "tree", copy) == 0
 
 
 @pytest.mark.parametrize("words", (("-av",), ("-av", "--json")))
