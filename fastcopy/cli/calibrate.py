@@ -34,11 +34,11 @@ def parser() -> Parser:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    refuse_wrong_environment()
     from .. import calibration
     from ..measure.kernel import check_room
     from ..measure.numbers import ROOM, find
 
-    refuse_wrong_environment()
     directory: Path = arguments.directory
     if not directory.is_dir():
         raise NotADirectoryError(20, "no such directory", str(directory))
