@@ -173,6 +173,7 @@ static struct fc_plan plan_of(enum fc_verify verify, bool digest, unsigned worke
                             .workers = workers,
                             .readers = workers,
                             .chunk = 64 * FC_KIB,
+                            .read_chunk = 256 * FC_KIB,
                             .window = FC_MIB,
                             .align = 1,
                             .size = SIZE,

@@ -151,6 +151,7 @@ static struct fc_plan plan_of(int first, int then, unsigned workers, uint64_t si
                             .split_depth = 5,
                             .min_region = 128 * FC_KIB,
                             .chunk = 64 * FC_KIB,
+                            .read_chunk = 256 * FC_KIB,
                             .window = 256 * FC_KIB,
                             .align = 4096,
                             .flush_every = 2,
