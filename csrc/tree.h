@@ -243,6 +243,11 @@ enum fc_tree_verdict { FC_TREE_NEW, FC_TREE_REPLACE, FC_TREE_LEAVE };
 enum fc_tree_verdict fc_tree_look(struct fc_tree_worker *w, struct fc_tree_dir *d, const char *name,
                                   const struct stat *st, struct stat *there);
 
+enum fc_tree_verdict fc_tree_leave(struct fc_tree_worker *w, struct fc_tree_dir *d, const char *name,
+                                   enum fc_entry_fate fate);
+/* Nothing had the name when we looked, and then a call said EEXIST. Does that mean to leave it (which is then done)? */
+bool fc_tree_came_meanwhile(struct fc_tree_worker *w, struct fc_tree_dir *d, const char *name);
+
 /* tree_file.c */
 void fc_tree_file_found(struct fc_tree_worker *w, struct fc_tree_dir *d, const char *name,
                         const struct stat *st);

@@ -13,8 +13,8 @@
 
 /* ---- what the destination has ------------------------------------------------------------------ */
 
-static enum fc_tree_verdict leave(struct fc_tree_worker *w, struct fc_tree_dir *d, const char *name,
-                                  enum fc_entry_fate fate)
+enum fc_tree_verdict fc_tree_leave(struct fc_tree_worker *w, struct fc_tree_dir *d, const char *name,
+                                   enum fc_entry_fate fate)
 {
     FC_COUNT(w, skipped, 1);
     fc_tree_tell(w, d, name, fate, 0);
@@ -75,10 +75,18 @@ enum fc_tree_verdict fc_tree_look(struct fc_tree_worker *w, struct fc_tree_dir *
         (o->existing == FC_EXISTING_OLDER && !is_older(there, st))) {
         if (o->links && st->st_nlink > 1 && S_ISREG(there->st_mode))
             fc_links_present(w, d, name, st);
-        return leave(w, d, name,
-                     o->existing == FC_EXISTING_SKIP ? FC_FATE_LEFT_EXISTS : FC_FATE_LEFT_UP_TO_DATE);
+        return fc_tree_leave(w, d, name,
+                             o->existing == FC_EXISTING_SKIP ? FC_FATE_LEFT_EXISTS : FC_FATE_LEFT_UP_TO_DATE);
     }
     return FC_TREE_REPLACE;
+}
+
+bool fc_tree_came_meanwhile(struct fc_tree_worker *w, struct fc_tree_dir *d, const char *name)
+{
+    if (w->tree->o->existing != FC_EXISTING_SKIP || d->dst_new)
+        return false;
+    fc_tree_leave(w, d, name, FC_FATE_LEFT_EXISTS);
+    return true;
 }
 
 /* ---- symlinks and special files ----------------------------------------------------------------- */
@@ -158,6 +166,8 @@ static bool make_node(struct fc_tree_worker *w, struct fc_tree_dir *d, const cha
         made = temporary;
     }
     int rc = make(n, d->dst, made);
+    if (rc == -EEXIST && fc_tree_came_meanwhile(w, d, name))
+        return false;
     if (rc != 0) {
         fc_tree_fail_call(w, d, name, rc, n->target != NULL ? FC_OP_symlinkat : FC_OP_mknodat,
                           FC_AT_DESTINATION);
@@ -178,6 +188,14 @@ static bool same_target(const struct fc_tree_dir *d, const char *name, const cha
     return n >= 0 && (size_t)n == strlen(target) && memcmp(there, target, (size_t)n) == 0;
 }
 
+/* As cp: what it leads to is not lost to a symlink that leads to itself. */
+static bool leads_to(const struct fc_tree_dir *d, const char *name, const struct stat *there)
+{
+    struct stat end;
+    return !S_ISLNK(there->st_mode) && fc_sys_fstatat(d->src, name, &end, 0) == 0 &&
+           end.st_dev == there->st_dev && end.st_ino == there->st_ino;
+}
+
 static void found_symlink(struct fc_tree_worker *w, struct fc_tree_dir *d, const char *name,
                           const struct stat *st)
 {
@@ -194,11 +212,16 @@ static void found_symlink(struct fc_tree_worker *w, struct fc_tree_dir *d, const
     }
     target[n] = '\0';
     if (verdict == FC_TREE_REPLACE && o->existing == FC_EXISTING_UPDATE && same_target(d, name, target)) {
-        leave(w, d, name, FC_FATE_LEFT_UP_TO_DATE);
+        fc_tree_leave(w, d, name, FC_FATE_LEFT_UP_TO_DATE);
         return;
     }
     /* shutil replaces nothing by a symlink: the system says that it is there. */
     bool replace = verdict == FC_TREE_REPLACE && !o->as_shutil;
+    if (replace && leads_to(d, name, &there)) {
+        refuse(w, d, name, EINVAL, FC_COPY_E_SAME_FILE, FC_AT_BOTH,
+               "this symlink leads to what it would replace");
+        return;
+    }
     struct node link = {.st = st, .target = target};
     if (o->dry_run || make_node(w, d, name, &link, replace)) {
         FC_COUNT(w, symlinks, 1);
@@ -212,7 +235,7 @@ static void found_special(struct fc_tree_worker *w, struct fc_tree_dir *d, const
     const struct fc_tree_options *o = w->tree->o;
     struct stat there;
     if (o->special == FC_SPECIAL_SKIP) {
-        leave(w, d, name, FC_FATE_LEFT_SPECIAL);
+        fc_tree_leave(w, d, name, FC_FATE_LEFT_SPECIAL);
         return;
     }
     if (o->special == FC_SPECIAL_FAIL) {

@@ -192,10 +192,11 @@ static int copy_in_sight(struct copy *c)
 }
 
 /* In a directory that we made nothing has the name, unless two names of the source fold into one here: then the
- * second must not take the place of the first. shutil lets it. */
+ * second must not take the place of the first. shutil lets it. And what exists is left alone with
+ * existing=skip, even if it came since we looked. */
 static bool is_fresh(const struct fc_tree *t, const struct fc_tree_dir *d)
 {
-    return d->dst_new && !t->o->as_shutil;
+    return t->o->existing == FC_EXISTING_SKIP || (d->dst_new && !t->o->as_shutil);
 }
 
 static int copy_unpublished(struct copy *c)
@@ -321,7 +322,8 @@ static int copy_by_plan(struct fc_tree_worker *w, struct fc_tree_dir *d, const c
         rc = fc_transfer_run(&q, &o, &plan, &hooks, &r);
     if (rc != 0) {
         atomic_fetch_sub_explicit(&w->n.bytes, w->in_job, memory_order_relaxed);
-        if (!(rc == -ECANCELED && fc_tree_stopped(t)))
+        bool left = rc == -EEXIST && fc_tree_came_meanwhile(w, d, name);
+        if (!left && !(rc == -ECANCELED && fc_tree_stopped(t)))
             fc_tree_fail(w, d, name, &r.error);
         return rc;
     }

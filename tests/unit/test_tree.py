@@ -214,6 +214,24 @@ def test_existing_files_are_replaced_skipped_updated_or_refused(src: Path, dst: 
         fastcopy.transfer(src, dst, existing="fail")
 
 
+@pytest.mark.parametrize("target", ("../dst/file", "there"))
+def test_a_symlink_does_not_take_the_place_of_what_it_leads_to(tmp_path: Path, target: str) -> None:
+    src, dst = tmp_path / "src", tmp_path / "dst"
+    src.mkdir()
+    dst.mkdir()
+    (dst / "file").write_bytes(b"precious")
+    (src / "there").symlink_to(dst / "file")
+    (src / "file").symlink_to(target)
+    (src / "beside").write_bytes(b"beside")
+    with pytest.raises(fastcopy.TreeError) as failure:
+        fastcopy.transfer(src, dst)
+    [error] = failure.value.errors
+    assert (error.path, error.code, error.errno) == ("file", "COPY_E_SAME_FILE", errno.EINVAL)
+    assert (dst / "file").read_bytes() == b"precious"
+    assert (dst / "beside").read_bytes() == b"beside"
+    assert (dst / "there").is_symlink()
+
+
 def test_what_was_interrupted_is_finished_by_an_update(src: Path, dst: Path) -> None:
     calls = []
 

@@ -209,6 +209,40 @@ def test_a_symlink_swapped_into_the_destination_leads_nowhere(tmp_path: Path, at
     assert count > 15
 
 
+@needs_faults
+@pytest.mark.parametrize("size", (5, 400_000))
+@pytest.mark.parametrize("atomic", (True, False))
+def test_a_file_that_came_since_the_look_is_skipped(tmp_path: Path, atomic: bool, size: int) -> None:
+    src, dst = tmp_path / "src", tmp_path / "dst"
+    src.mkdir()
+    dst.mkdir()
+    (src / "file").write_bytes(b"n" * size)
+
+    def is_open() -> bool:
+        """Then the look at the destination is over, for it is looked at before the source is opened."""
+        for fd in os.listdir("/proc/self/fd"):
+            with suppress(OSError):
+                if os.readlink(f"/proc/self/fd/{fd}") == str(src / "file"):
+                    return True
+        return False
+
+    came = False
+
+    def come() -> None:
+        nonlocal came
+        if not came and is_open():
+            (dst / "file").write_bytes(b"theirs")
+            came = True
+
+    # What is asked of a file that is no small one is asked before its destination is opened.
+    with faults(slow("pread" if size < 1000 else "fstatfs", 0.3)), meanwhile(come):
+        report = fastcopy.transfer(src, dst, existing="skip", atomic=atomic)
+    assert came
+    assert (report.files, report.skipped) == (0, 1)
+    assert (dst / "file").read_bytes() == b"theirs"
+    assert os.listdir(dst) == ["file"]
+
+
 def test_a_symlink_swapped_into_the_source_is_not_followed(tmp_path: Path) -> None:
     src, dst, outside = tmp_path / "src", tmp_path / "dst", tmp_path / "outside"
     tree_of_directories(src)
