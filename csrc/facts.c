@@ -331,6 +331,13 @@ unsigned fc_batch_cpus(void)
  * that take 10 ms; and a clone takes 20 us whatever the size. */
 #define LOOK_CLOSELY (64 * FC_MIB)
 
+static void look_at_pages(int src_fd, struct fc_facts *f)
+{
+    uint64_t resident;
+    if (fc_sys_residency(src_fd, 0, f->src.id.size, &resident, &f->dirty) == 0)
+        f->resident = (int64_t)resident;
+}
+
 static void look_closely(int src_fd, int dst_fd, const struct fc_options *o, const struct fc_tuning *t,
                          struct fc_facts *f)
 {
@@ -340,12 +347,10 @@ static void look_closely(int src_fd, int dst_fd, const struct fc_options *o, con
     f->dst.rotational = is_rotational((dev_t)f->dst.id.dev);
     /* Counting the resident pages of 1 GiB takes as long as copying a few MiB, so it is asked only where
      * the answer can matter. */
-    uint64_t resident, memory = f->machine.memory_available;
+    uint64_t memory = f->machine.memory_available;
     bool presses = memory != 0 && f->src.id.size > memory / 100 * t->pressure_percent;
-    bool direct_pays = o->sync != FC_SYNC_NONE && f->src.id.size >= t->cold_direct_from;
-    if ((presses || direct_pays || f->src.rotational || o->cache == FC_CACHE_DROP) &&
-        fc_sys_residency(src_fd, 0, f->src.id.size, &resident, &f->dirty) == 0)
-        f->resident = (int64_t)resident;
+    if (f->resident < 0 && (presses || f->src.rotational || o->cache == FC_CACHE_DROP))
+        look_at_pages(src_fd, f);
 }
 
 void fc_facts_of(int src_fd, const struct stat *src, int dst_fd, const struct stat *dst, bool dst_exists,
@@ -367,6 +372,8 @@ void fc_facts_of(int src_fd, const struct stat *src, int dst_fd, const struct st
 
     bool named = o->engine != FC_ENGINE_NONE || o->cache == FC_CACHE_DROP;
     bool reread = o->verify != FC_VERIFY_NONE || o->digest;
+    if (f->src.id.size > t->small && fc_plan_may_rewrite(f, o, t))
+        look_at_pages(src_fd, f);
     if ((f->src.id.size <= t->small && !named) || (fc_plan_will_clone(f, o, t) && !reread))
         return;
     if (f->dst.free_bytes == UINT64_MAX && !o->to_eof) /* as shutil: nobody will ask */

@@ -171,7 +171,7 @@ struct fc_facts {
     struct fc_machine_facts machine;
     bool looked_at_machine; /* small files are planned without */
     int64_t resident;       /* bytes of the source in the page cache, -1: not known */
-    uint64_t dirty;         /* of those, not yet on the medium */
+    uint64_t dirty;         /* of those, not known to be on the medium */
     uint64_t data_bytes;    /* of the source, without its holes */
     bool replaces;          /* something has the name, and the copy, a new file, will take it (atomic) */
 };
@@ -192,7 +192,6 @@ struct fc_tuning {
     uint64_t
         one_copy_below; /* on one filesystem, up to here: copy_range, where its one copy beats two workers */
     uint64_t clone_over_from;    /* over an existing file, from here: clone */
-    uint64_t cold_direct_from;   /* cold and to be synced, from here: direct */
     uint64_t parallel_threshold; /* from here: regions */
     uint64_t min_region;
     uint64_t chunk;         /* buffered, local */
@@ -271,6 +270,8 @@ int fc_plan_make(const struct fc_facts *f, const struct fc_options *o, const str
 
 /* Is a clone what will be tried first, and as good as certain to do it, so that little else need be known? Asked
  * before anything about the machine is. Pure. */
+/* It depends on whether the source is on its medium (resident, dirty). */
+bool fc_plan_may_rewrite(const struct fc_facts *f, const struct fc_options *o, const struct fc_tuning *t);
 bool fc_plan_will_clone(const struct fc_facts *f, const struct fc_options *o, const struct fc_tuning *t);
 
 /* How many threads a file of this size is worth that is only read. Pure. */

@@ -112,10 +112,16 @@ static bool wants_regions(const struct fc_facts *f, const struct fc_options *o, 
 
 /* An existing file in place, on a filesystem that shares extents but would take the new bytes into the old
  * blocks. Where every write takes new blocks anyhow, a clone is never the dearer way. */
-static bool rewrites(const struct fc_facts *f, const struct fc_options *o, const struct fc_tuning *t)
+bool fc_plan_may_rewrite(const struct fc_facts *f, const struct fc_options *o, const struct fc_tuning *t)
 {
     return !o->atomic && f->dst.exists && f->dst.id.size > 0 && f->src.id.size < t->clone_over_from &&
            both(f, FC_FS_CLONES) && !(f->dst.fs_flags & FC_FS_COW);
+}
+
+/* A clone sends the source to its medium first, and that is what it takes its time for. */
+static bool rewrites(const struct fc_facts *f, const struct fc_options *o, const struct fc_tuning *t)
+{
+    return fc_plan_may_rewrite(f, o, t) && (f->resident < 0 || f->dirty > 0);
 }
 
 /* Where no engine is demanded, and the file is none of those that other rules come for first. */
@@ -181,10 +187,6 @@ static int choose_ladder(const struct fc_facts *f, const struct fc_options *o, c
         p->reason = FC_REASON_cache_pressure;
         rung(p, f, FC_ENGINE_direct);
         p->drop_cache = true;
-    } else if (o->cache == FC_CACHE_AUTO && o->sync != FC_SYNC_NONE && is_cold(f) &&
-               f->src.id.size >= t->cold_direct_from) {
-        p->reason = FC_REASON_cold_and_synced;
-        rung(p, f, FC_ENGINE_direct);
     } else if (rewrites(f, o, t)) {
         p->reason = FC_REASON_rewrite;
     } else if (zero_copy && o->reflink != FC_WHEN_NEVER && one_mount(f) && !p->digest &&

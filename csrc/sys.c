@@ -261,7 +261,7 @@ int fc_sys_residency(int fd, uint64_t off, uint64_t n, uint64_t *resident, uint6
     int rc = cachestat(fd, off, n, cs);
     if (rc == 0) {
         *resident = cs[NR_CACHE] * page;
-        *dirty = cs[NR_DIRTY] * page;
+        *dirty = (cs[NR_DIRTY] + cs[NR_WRITEBACK]) * page;
         return 0;
     }
     if (rc != -ENOSYS && rc != -EPERM) /* older kernels; seccomp filters that never heard of it */
@@ -280,6 +280,7 @@ int fc_sys_residency(int fd, uint64_t off, uint64_t n, uint64_t *resident, uint6
         for (size_t i = 0; i < (len + page - 1) / page; i++)
             *resident += (vec[i] & 1) ? page : 0;
     }
+    *dirty = *resident; /* nobody says that they are not */
     return 0;
 }
 

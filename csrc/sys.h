@@ -48,7 +48,8 @@ ssize_t fc_sys_copy_mapped(void *to, const void *from, size_t n);
 
 int fc_sys_sync_file_range(int fd, uint64_t off, uint64_t n, unsigned flags);
 int fc_sys_fadvise(int fd, uint64_t off, uint64_t n, int advice);
-/* Resident and dirty bytes of a range of a file: cachestat (6.5), else mincore for the first alone. */
+/* Resident and dirty bytes of a range of a file: cachestat (6.5), else mincore, which knows the first
+ * alone: all may be dirty. */
 int fc_sys_residency(int fd, uint64_t off, uint64_t n, uint64_t *resident, uint64_t *dirty);
 int fc_sys_fsync(int fd);
 int fc_sys_fdatasync(int fd);

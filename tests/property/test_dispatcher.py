@@ -132,11 +132,7 @@ def test_what_is_read_again_is_read_in_requests_of_its_own_unless_they_were_name
 def test_the_cache_option_decides_against_pressure_and_for_drop() -> None:
     cold = facts(memory=GIB, resident=0)
     assert choice(cold, cache="keep")["reason"] == "warm_local"
-    nowhere = facts(resident=0)
-    assert choice(nowhere, sync="data")["reason"] == "cold_and_synced"
-    assert choice(nowhere, sync="data", cache="keep")["engine"] == "buffered"
-    assert choice(facts(size=GIB - 1, resident=0), sync="data")["engine"] == "buffered"  # slower there
-    assert choice(facts(), sync="data")["engine"] == "buffered"
+    assert choice(facts(resident=0), sync="data")["engine"] == "buffered"  # direct was slower, up to 4 GiB
     dropped = choice(facts(), cache="drop")
     assert (tuple(dropped["ladder"]), dropped["reason"]) == (("direct", "buffered"), "cache_drop")
     assert dropped["drop_cache"]
