@@ -40,7 +40,7 @@ class Progress:
     bytes: int  # done of this phase, holes counted in
     total: int  # as far as it is known: the size first seen
     files: int = 0  # finished
-    rate: float = 0.0  # bytes a second, on average over this phase
+    rate: float = 0.0  # bytes a second, on average over this phase; 0: not known, as while it is synced
     files_total: int = 0  # of a tree: as far as it is known
 
     @property
@@ -129,7 +129,8 @@ class Conductor:
             return
         self._shown = now
         seconds = now - self._phase_began
-        rate = done / seconds if seconds > 0 else 0.0
+        moves = seconds > 0 and self._phase != "sync"  # how far the kernel is with that, it does not say
+        rate = done / seconds if moves else 0.0
         self._show(Progress(self._phase, self._path, done, total, self._files, rate, self._files_total))
 
 

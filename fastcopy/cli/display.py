@@ -80,8 +80,9 @@ def duration(seconds: float) -> str:
 
 def summary(p: Progress, source: Source | None = None) -> str:
     """All of it in one line."""
+    rate = f", {amount(p.rate)}/s" if p.rate > 0 else ""
     left = "" if p.eta is None else f", {duration(p.eta)} left"
-    return f"{p.phase} {amount(p.bytes)} of {amount(p.total)}, {amount(p.rate)}/s{left}{_files(p)}: {_what(p, source)}"
+    return f"{p.phase} {amount(p.bytes)} of {amount(p.total)}{rate}{left}{_files(p)}: {_what(p, source)}"
 
 
 def _files(p: Progress) -> str:
