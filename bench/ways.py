@@ -45,6 +45,11 @@ def _large(s: Scenario) -> tuple[Way, ...]:
     return (*ours, *others, *memory(s.what.bytes))
 
 
+def _huge(s: Scenario) -> tuple[Way, ...]:
+    """What people would use: of anything more not two rounds fit in."""
+    return (auto(), copyfile(), peers.shutil_copyfile(), peers.gnu_cp(), *memory(s.what.bytes))
+
+
 def _small(s: Scenario) -> tuple[Way, ...]:
     """Without commands, whose start takes longer than the copy."""
     others = (peers.shutil_copyfile(), peers.pathlib_copy(), peers.sendfile(), peers.copy_file_range())
@@ -280,6 +285,7 @@ def _counting(s: Scenario) -> tuple[Way, ...]:
 GROUPS: dict[str, Callable[[Scenario], tuple[Way, ...]]] = {
     "file": _file,
     "large": _large,
+    "huge": _huge,
     "small": _small,
     "clone": _clone,
     "cold": _cold,

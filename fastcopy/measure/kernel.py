@@ -44,7 +44,7 @@ MIB = 1 << 20
 _SETTLE_FROM = MIB
 # A reserve beside source and destination: metadata, and what the filesystem frees late.
 _SPARE_ROOM = 64 * MIB
-_PRIME_AT_MOST = 4 << 30
+_PRIME_AT_MOST = 12 << 30
 _INODE = 1024  # of memory, about: what a file takes besides its bytes
 
 Clock = Callable[[], float]
