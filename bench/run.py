@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import re
 import sys
 import tempfile
 import time
@@ -74,6 +75,13 @@ def run(scenarios: tuple[Scenario, ...], directory: Path) -> Iterator[dict[str, 
                 yield skipped(s.name, s.title, f"{where}: {error}")
 
 
+def text_of(told: dict[str, Any]) -> str:
+    """To be read, and compared line by line: what was taken in each round is one line, of five digits."""
+    whole = json.dumps(told, indent=1)
+    numbers = re.sub(r"(?<=[\s\[])-?\d+\.\d+(e-?\d+)?", lambda number: f"{float(number[0]):.5g}", whole)
+    return re.sub(r"\[[^\[\]{}]*\]", lambda many: re.sub(r"\s+", " ", many[0]), numbers) + "\n"
+
+
 def chosen(asked: argparse.Namespace) -> tuple[Scenario, ...]:
     scenarios = quick() if asked.quick else SCENARIOS
     if asked.seconds is not None:
@@ -114,7 +122,7 @@ def main() -> int:
             print(f"\ninterrupted: {len(done)} of {len(todo)} scenarios", file=sys.stderr)
             status = status_of(end)
     told = document(done)
-    (results / "results.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    (results / "results.json").write_text(text_of(told), encoding="utf-8")
     report.write(told, results)
     if asked.readme is not None and status == 0:
         report.into_readme(told, asked.readme)

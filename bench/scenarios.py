@@ -75,7 +75,7 @@ def _all() -> tuple[Scenario, ...]:
         ]
     # One gibibyte in memory, to a new file.
     found += [
-        Scenario(name=f"large-{where}", what=File(GIB), ways="large", where=where, seconds=40)
+        Scenario(name=f"large-{where}", what=File(GIB), ways="large", where=where, seconds=32)
         for where in ("ext4", "xfs-noreflink", "btrfs", "tmpfs")
     ]
     # Small files where they are rewritten most.
@@ -108,7 +108,7 @@ def _all() -> tuple[Scenario, ...]:
             ways="cold",
             cache="cold",
             sync=True,
-            seconds=90,
+            seconds=70,
             headline="1 GiB, to the medium",
         ),
         Scenario(name="cold-64MiB", what=File(64 * MIB), ways="cold", cache="cold", sync=True, seconds=25, quick=15),
@@ -121,7 +121,7 @@ def _all() -> tuple[Scenario, ...]:
             quick=12,
             headline="1,000 files of 1 KB",
         ),
-        Scenario(name="one-1GB", what=File(GB), ways="file", seconds=50, headline="one 1 GB file"),
+        Scenario(name="one-1GB", what=File(GB), ways="file", seconds=35, headline="one 1 GB file"),
         *(
             Scenario(
                 name=f"zero-copy-{number}MB",
@@ -242,7 +242,7 @@ def _trees() -> tuple[Scenario, ...]:
             what=Tree(((100_000, 0),), directories=1),
             ways="tree-small",
             where="tmpfs",
-            seconds=50,
+            seconds=85,
             headline="100,000 empty files in one directory",
         ),
         # Is the cost a straight line, and the memory a level one?

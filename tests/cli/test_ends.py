@@ -21,6 +21,7 @@ pytestmark = pytest.mark.release
 def slow(code: str, *words: object, **more: Any) -> "subprocess.Popen[str]":
     """The command, in which every progress of a copy waits until it is killed or interrupted."""
     start = (
+        "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # the tests may run under nohup
         "import sys, time; from fastcopy.cli import display, main\n"
         f"class Slow:\n    def __call__(self, p, source):\n        {code}\n    def clear(self): ...\n"
         "display.display_for = lambda **_: Slow()\n"
