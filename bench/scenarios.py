@@ -147,7 +147,7 @@ def _all() -> tuple[Scenario, ...]:
                 what=File(2 * GIB),
                 ways="verified",
                 verify=level,
-                seconds=65,
+                seconds=55,
                 headline="a verified copy of 2 GiB",
             )
             for level in ("compare", "hash")
@@ -213,7 +213,7 @@ def _trees() -> tuple[Scenario, ...]:
                 what=SMALL,
                 ways="tree-small",
                 where=where,
-                seconds=45,
+                seconds=45 if where == "tmpfs" else 60,
                 headline=SMALL_WORDS,
             )
             for where in ("tmpfs", "ext4", "xfs")
@@ -232,7 +232,7 @@ def _trees() -> tuple[Scenario, ...]:
                 what=SMALL,
                 ways="tree-clone",
                 where=where,
-                seconds=25,
+                seconds=35,
                 headline=f"{SMALL_WORDS}, as clones",
             )
             for where in ("xfs", "btrfs")

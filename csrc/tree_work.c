@@ -277,7 +277,7 @@ static struct fc_tree_file *take_file(struct fc_tree *t)
 
 /* With the lock. Directories before the stream below them, names before files that wait, the largest of those first,
  * and any of it before helping: a helper shares a file's lock with the one he helps, so that the less there is
- * left of the last file the better. 1,000 x 1 KB, 100 x 1 MB, 10 x 50 MB and 1 x 1 GB on tmpfs take 0.34 s and not the
+ * left of the last file the better. 1,000 x 1 KB, 100 x 1 MB, 10 x 50 MB and 1 x 1 GB on tmpfs take 0.39 s and not the
  * 0.45 of files copied as they are found. */
 static bool choose(struct fc_tree *t, struct task *k)
 {

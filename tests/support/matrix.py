@@ -97,6 +97,8 @@ class Bench:
                 for start, end in ((0, SIZE),) if self.setting == "dense" else ((0, HOLE[0]), (HOLE[1], SIZE)):
                     f.seek(start)
                     f.write(self.content[start:end])
+                f.flush()
+                os.fsync(f.fileno())  # what is chosen depends on whether the source is on its medium
             with contextlib.suppress(OSError):  # not every filesystem has them
                 os.setxattr(self.src, "user.fastcopy", b"kept")
         self.dst.unlink(missing_ok=True)
